@@ -1,0 +1,49 @@
+"""Typed contract of the C extension `lowtide._core` (Linux, GIL builds of CPython 3.11-3.15)."""
+
+from collections.abc import Callable, Sequence
+from typing import TypedDict
+
+class HeapStats(TypedDict):
+    samples: int  # taken since start, in this process
+    live_samples: int  # sampled blocks not yet freed
+    stale_keys: int  # entries replaced because a free went past the hooks
+    lost_samples: int  # not recorded because the tables were full while a snapshot was read
+    free_checks: int  # frees that the filter could not rule out
+    free_hits: int  # of those, frees of sampled blocks
+    table_bytes: int  # memory of all tables, committed
+    max_bytes: int  # its budget
+    interval: int  # sampling interval in force, bytes; 0 when never started
+    thinned: int  # how often the interval was doubled to stay inside the budget
+    slow_path_ns: int  # time spent in the sampling slow path
+    active: bool  # armed (start() without stop())
+    displaced: bool  # armed, but another allocator was installed without wrapping ours
+
+def start(sample_interval: int, max_frames: int, max_bytes: int) -> None:
+    """Arm the hooks, or change the settings of armed ones.
+
+    Raises: ValueError for a setting out of range; RuntimeError when this interpreter is not supported or the self-test fails.
+    """
+
+def stop() -> None: ...
+def is_active() -> bool:
+    """Tell whether the hooks are armed and still in the allocator chain of all three domains."""
+
+def stats() -> HeapStats: ...
+def encode(module_roots: Sequence[bytes], script: bytes, comments: Sequence[bytes], time_nanos: int) -> bytes:
+    """Encode a consistent snapshot as an uncompressed pprof message.
+
+    Args:
+        module_roots: directories of sys.path; a file name less the longest of them names the module.
+        script: file name of the program; functions in it belong to `__main__`.
+        comments: UTF-8, one pprof comment each.
+        time_nanos: Unix time of the snapshot.
+    """
+
+def bypass(on: bool) -> bool:
+    """Exclude (or include again) the calling thread's allocations; return the previous state."""
+
+def seed(value: int) -> None:
+    """Make every thread redraw from a stream that depends on `value` and the order of threads only (tests)."""
+
+def call_soon(callback: Callable[[], object]) -> None:
+    """Run `callback` on the main thread at its next safe point (a pending call)."""
