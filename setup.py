@@ -1,0 +1,80 @@
+"""The extensions' sources and flags, and the start-up file; everything else stands in pyproject.toml."""
+
+import os
+import platform
+import shlex
+import shutil
+import subprocess
+import sys
+import sysconfig
+from pathlib import Path
+
+from setuptools import Extension, setup
+from setuptools.command.build_ext import build_ext
+from setuptools.command.build_py import build_py
+
+# Interpreters whose allocator hooks and frames the core knows; elsewhere lowtide installs without it and says so when asked.
+HAS_CORE = (
+    sys.platform == "linux"
+    and sys.implementation.name == "cpython"
+    and not sysconfig.get_config_var("Py_GIL_DISABLED")
+)
+
+
+def tls_flags() -> list[str]:
+    """Make the hooks' thread-local countdown one instruction away instead of one call away."""
+    if "musl" not in (sysconfig.get_config_var("HOST_GNU_TYPE") or ""):
+        return ["-ftls-model=initial-exec"]
+    # musl refuses to dlopen initial-exec; descriptors are next best, and the default on aarch64 already.
+    return ["-mtls-dialect=gnu2"] if platform.machine() == "x86_64" else []
+
+
+def core() -> Extension:
+    strict = ["-Wall", "-Wextra", "-Werror"] if os.environ.get("LOWTIDE_DEV") == "1" else []
+    return Extension(
+        "lowtide._core",
+        sources=sorted(map(str, [*Path("csrc/core").glob("*.c"), *Path("csrc/base").glob("*.c")])),
+        depends=sorted(map(str, Path("csrc").rglob("*.h"))),
+        include_dirs=["csrc"],
+        extra_compile_args=["-std=c11", "-O2", "-fvisibility=hidden", *tls_flags(), *strict],
+        extra_link_args=["-pthread"],
+    )
+
+
+class BuildExt(build_ext):
+    """Ask for what is missing in one line before the compiler answers in a hundred."""
+
+    def run(self) -> None:
+        if self.extensions:
+            compiler = shlex.split(os.environ.get("CC") or sysconfig.get_config_var("CC") or "cc")
+            if shutil.which(compiler[0]) is None:
+                sys.exit(f"lowtide: no C compiler ({compiler[0]}): install gcc, e.g. `apt install gcc libc6-dev`")
+            headers = "#include <stdio.h>\n#include <Python.h>\n#include <internal/pycore_frame.h>\n"
+            probe = [*compiler, "-DPy_BUILD_CORE", "-fsyntax-only", "-x", "c", "-", "-I", sysconfig.get_path("include")]
+            if subprocess.run(probe, input=headers, text=True, capture_output=True, check=False).returncode != 0:
+                version = f"{sys.version_info.major}.{sys.version_info.minor}"
+                sys.exit(f"lowtide: no headers for Python {version}: install e.g. `apt install python{version}-dev libc6-dev`")
+        super().run()
+
+
+class BuildPy(build_py):
+    """Put lowtide.pth at the root of site-packages, where the interpreter reads it at start-up."""
+
+    start_up_file = "lowtide.pth"
+
+    def run(self) -> None:
+        super().run()
+        if not self.editable_mode:
+            self.copy_file(str(Path("src") / self.start_up_file), str(Path(self.build_lib) / self.start_up_file))
+
+    def get_source_files(self) -> list[str]:
+        return [*super().get_source_files(), str(Path("src") / self.start_up_file)]
+
+    def get_outputs(self, include_bytecode: bool = True) -> list[str]:
+        return [*super().get_outputs(include_bytecode), str(Path(self.build_lib) / self.start_up_file)]
+
+
+setup(
+    ext_modules=[core()] if HAS_CORE else [],
+    cmdclass={"build_ext": BuildExt, "build_py": BuildPy},
+)
