@@ -13,11 +13,11 @@ from setuptools import Extension, setup
 from setuptools.command.build_ext import build_ext
 from setuptools.command.build_py import build_py
 
-# Interpreters whose allocator hooks and frames the core knows; elsewhere lowtide installs without it and says so when asked.
+START_UP_FILE = "lowtide.pth"
+
+# Interpreters whose hooks and frames the core knows; elsewhere lowtide installs without it, and says so when asked.
 HAS_CORE = (
-    sys.platform == "linux"
-    and sys.implementation.name == "cpython"
-    and not sysconfig.get_config_var("Py_GIL_DISABLED")
+    sys.platform == "linux" and sys.implementation.name == "cpython" and not sysconfig.get_config_var("Py_GIL_DISABLED")
 )
 
 
@@ -52,26 +52,21 @@ class BuildExt(build_ext):
             headers = "#include <stdio.h>\n#include <Python.h>\n#include <internal/pycore_frame.h>\n"
             probe = [*compiler, "-DPy_BUILD_CORE", "-fsyntax-only", "-x", "c", "-", "-I", sysconfig.get_path("include")]
             if subprocess.run(probe, input=headers, text=True, capture_output=True, check=False).returncode != 0:
-                version = f"{sys.version_info.major}.{sys.version_info.minor}"
-                sys.exit(f"lowtide: no headers for Python {version}: install e.g. `apt install python{version}-dev libc6-dev`")
+                python = f"python3.{sys.version_info.minor}"
+                sys.exit(f"lowtide: no headers for {python}: install e.g. `apt install {python}-dev libc6-dev`")
         super().run()
 
 
 class BuildPy(build_py):
-    """Put lowtide.pth at the root of site-packages, where the interpreter reads it at start-up."""
-
-    start_up_file = "lowtide.pth"
+    """Put the start-up file at the root of site-packages, where the interpreter reads it; editable installs too."""
 
     def run(self) -> None:
         super().run()
-        if not self.editable_mode:
-            self.copy_file(str(Path("src") / self.start_up_file), str(Path(self.build_lib) / self.start_up_file))
+        root = self.get_finalized_command("install").install_lib if self.editable_mode else self.build_lib
+        self.copy_file(f"src/{START_UP_FILE}", f"{root}/{START_UP_FILE}")
 
     def get_source_files(self) -> list[str]:
-        return [*super().get_source_files(), str(Path("src") / self.start_up_file)]
-
-    def get_outputs(self, include_bytecode: bool = True) -> list[str]:
-        return [*super().get_outputs(include_bytecode), str(Path(self.build_lib) / self.start_up_file)]
+        return [*super().get_source_files(), f"src/{START_UP_FILE}"]
 
 
 setup(
