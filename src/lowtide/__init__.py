@@ -7,13 +7,13 @@ each noun is imported when it is first named.
 import importlib
 from typing import TYPE_CHECKING
 
+from lowtide._version import __version__ as __version__
+
 if TYPE_CHECKING:
     from types import ModuleType
 
     from lowtide import heap as heap
     from lowtide import profile as profile
-
-__version__ = "0.1.0"
 
 _NOUNS = ("heap", "profile")
 

@@ -1,0 +1,105 @@
+# Every command of the project; `make` alone lists them.
+# One virtual environment serves them all: it is made, and remade after a change of the metadata or of a C file, on its own.
+
+PYTHON ?= python3
+VENV   ?= .venv
+PY     := $(VENV)/bin/python
+EXTRA  ?= dev
+SHELL  := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+
+# Warnings of the compiler are errors here, and only here: a user's newer compiler may know more of them.
+export LOWTIDE_DEV := 1
+
+C_SOURCES := $(wildcard csrc/*/*.c csrc/*/*.h)
+C_TESTS   := $(patsubst tests/c/%.c,%,$(wildcard tests/c/test_*.c))
+BASE      := $(wildcard csrc/base/*.c)
+C_FLAGS   := -std=c11 -g -Wall -Wextra -Werror -Icsrc -pthread
+SANITIZE  := -O1 -fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer
+
+##@ Every day
+.PHONY: help
+help: ## list the commands
+	@awk 'BEGIN { FS = ":.*## " } \
+	  /^##@/ { printf "\n%s\n", substr($$0, 5) } \
+	  /^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
+
+.PHONY: test
+test: $(VENV)/ready ## run the fast suite (about 3 minutes)
+	$(PY) -m pytest -q -n 2 -m "not slow and not browser and not kernel" $(ARGS)
+
+.PHONY: check
+check: $(VENV)/ready ## check format, lint, types and contracts
+	$(PY) -m ruff format --check .
+	$(PY) -m ruff check .
+	$(PY) -m mypy
+	$(PY) -m pytest -q tests/contracts
+
+.PHONY: fmt
+fmt: $(VENV)/ready ## format, and mend what the linter can mend
+	$(PY) -m ruff format .
+	$(PY) -m ruff check --fix .
+
+.PHONY: build
+build: $(VENV)/ready ## compile the extension in place (seconds; every command does it when a C file changed)
+
+##@ See it work
+.PHONY: demo
+demo: $(VENV)/ready ## profile a JSON web service under load; the result is in artifacts/demo
+	$(PY) examples/demo.py demo
+
+.PHONY: profile
+profile: $(VENV)/ready ## capture the service's profiles, tables and pages into artifacts/
+	$(PY) examples/demo.py profile
+
+.PHONY: bench
+bench: $(VENV)/ready ## measure every promise of benchmarks/budgets.toml
+	$(PY) -m benchmarks $(ARGS)
+
+##@ Before a release
+.PHONY: test-all
+test-all: $(VENV)/ready test-c ## run everything: slow, browser and kernel tests, the C units
+	$(PY) -m pytest -q -n 2 $(ARGS)
+
+.PHONY: test-c
+test-c: $(C_TESTS:%=build/c/%.plain) $(C_TESTS:%=build/c/%.sanitized) ## run the C units, plain and under ASAN and UBSAN
+	@for program in $^; do echo "$$program"; ./$$program || exit 1; done
+	@echo "$(words $^) passed, 0 failed"
+
+.PHONY: test-pythons
+test-pythons: ## run the fast suite on every other supported Python of this machine
+	tools/test-pythons
+
+.PHONY: dist
+dist: $(VENV)/ready ## build the source distribution and the wheel into dist/
+	$(PY) -m build -q
+
+.PHONY: clean
+clean: ## remove what was built, never a profile you took
+	rm -rf build dist src/*.egg-info src/lowtide/*.so .pytest_cache .hypothesis .mypy_cache .ruff_cache
+	rm -f .venv*/ready .venv*/built
+
+# The environment in three steps, each remade only when what it depends on changed.
+$(PY):
+	@$(PYTHON) tools/preflight.py
+	@$(PYTHON) -m venv $(VENV)
+
+$(VENV)/built: $(PY) pyproject.toml setup.py $(C_SOURCES)
+	@echo "building lowtide into $(VENV)"
+	@$(PY) -m pip install -q --no-deps -e . >$(VENV)/build.log 2>&1 \
+	  || { grep -m 1 '^ *lowtide: ' $(VENV)/build.log || cat $(VENV)/build.log; exit 1; } >&2
+	@touch $@
+
+$(VENV)/ready: $(VENV)/built
+	@$(PY) -m pip install -q 'lowtide[$(EXTRA)]'
+	@touch $@
+
+build/c/%.plain: tests/c/%.c $(C_SOURCES)
+	@mkdir -p $(@D)
+	@$(CC) $(C_FLAGS) -O2 -o $@ $< $(BASE) -lm
+
+build/c/%.sanitized: tests/c/%.c $(C_SOURCES)
+	@mkdir -p $(@D)
+	@$(CC) $(C_FLAGS) $(SANITIZE) -o $@ $< $(BASE) -lm
