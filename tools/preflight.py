@@ -5,7 +5,7 @@ import sys
 
 def obstacle() -> "str | None":
     """Tell what is missing, or None."""
-    if sys.version_info < (3, 11):
+    if sys.version_info < (3, 11):  # noqa: UP036 - older ones are exactly who reads this
         found = "{}.{}".format(*sys.version_info)
         return f"Python >= 3.11 is needed, {sys.executable} is {found}; name another one: make PYTHON=python3.12"
     try:

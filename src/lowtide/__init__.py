@@ -5,10 +5,10 @@ each noun is imported when it is first named.
 """
 
 import importlib
-from typing import TYPE_CHECKING
 
 from lowtide._version import __version__ as __version__
 
+TYPE_CHECKING = False  # type checkers know the name; importing typing for it would cost more than all the rest
 if TYPE_CHECKING:
     from types import ModuleType
 

@@ -1,0 +1,62 @@
+"""What holds for every test: it leaves the process as it found it, and a skip can be made to count."""
+
+import gc
+import os
+import sys
+import threading
+import time
+import tracemalloc
+from collections.abc import Generator, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--fail-on-skip", action="store_true", help="a skipped test fails: its tools should be here")
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    report = yield
+    if item.config.getoption("--fail-on-skip") and report.outcome == "skipped" and not hasattr(report, "wasxfail"):
+        report.outcome = "failed"
+        report.longrepr = f"skipped under --fail-on-skip: {report.longrepr}"
+    return report
+
+
+def process_state() -> dict[str, Any]:
+    """Collect what a test could change for the next one."""
+    core = sys.modules.get("lowtide._core")
+    return {
+        "heap profiler armed": core is not None and core.stats()["active"],
+        "gc enabled": gc.isenabled(),
+        "gc thresholds": gc.get_threshold(),
+        # Hypothesis adds one of its own with its first test, to leave collections out of its deadlines.
+        "gc callbacks": [c for c in gc.callbacks if not getattr(c, "__module__", "").startswith("hypothesis")],
+        "gc debug": gc.get_debug(),
+        "gc frozen": gc.get_freeze_count(),
+        "tracemalloc": tracemalloc.is_tracing(),
+        "trace function": sys.gettrace(),
+        "profile function": sys.getprofile(),
+        "threads": sorted(thread.name for thread in threading.enumerate()),
+        "folder": Path.cwd(),
+        "import path": list(sys.path),
+        **{f"${name}": value for name, value in os.environ.items() if name != "PYTEST_CURRENT_TEST"},
+    }
+
+
+@pytest.fixture(autouse=True)
+def _leaves_the_process_as_it_was() -> Iterator[None]:
+    before = process_state()
+    yield
+    # A thread that was told to end may need a moment for it.
+    patience = time.monotonic() + 2
+    while len(threading.enumerate()) > len(before["threads"]) and time.monotonic() < patience:
+        time.sleep(0.005)
+    after = process_state()
+    if after["heap profiler armed"] and not before["heap profiler armed"]:
+        sys.modules["lowtide._core"].stop()
+    changed = {key: (before.get(key), after.get(key)) for key in before | after if before.get(key) != after.get(key)}
+    assert not changed, f"the test left the process changed (before, after): {changed}"

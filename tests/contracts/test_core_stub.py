@@ -1,0 +1,51 @@
+"""The typed contract of the extension against the built module, in both directions."""
+
+import ast
+import importlib
+import sys
+from types import ModuleType
+
+import pytest
+
+from tests.contracts import tree
+
+if sys.platform != "linux" or not (tree.ROOT / "csrc" / "core" / "module.c").exists():
+    pytest.skip("the core is for Linux", allow_module_level=True)
+
+STUB = ast.parse((tree.PACKAGE / "_core.pyi").read_text())
+FUNCTIONS = {node.name: node for node in STUB.body if isinstance(node, ast.FunctionDef)}
+RECORDS = {node.name: node for node in STUB.body if isinstance(node, ast.ClassDef)}
+
+
+@pytest.fixture(scope="module")
+def core() -> ModuleType:
+    return importlib.import_module("lowtide._core")
+
+
+def test_the_module_has_what_the_stub_names_and_nothing_else(core: ModuleType) -> None:
+    public = {name for name in vars(core) if not name.startswith("__")}
+    constants = {
+        node.target.id for node in STUB.body if isinstance(node, ast.AnnAssign) and isinstance(node.target, ast.Name)
+    }
+
+    assert public == set(FUNCTIONS) | constants
+
+
+@pytest.mark.parametrize("name", FUNCTIONS)
+def test_a_signature_names_the_same_arguments(core: ModuleType, name: str) -> None:
+    signature = getattr(core, name).__text_signature__
+
+    assert signature is not None, "its docstring must begin with name(arguments)\\n--\\n\\n"
+    arguments = [part.strip() for part in signature.strip("()").split(",")]
+    expected = [argument.arg for argument in FUNCTIONS[name].args.posonlyargs + FUNCTIONS[name].args.args]
+    assert [argument.split("=")[0] for argument in arguments if argument not in {"", "$module", "/", "*"}] == expected
+
+
+def test_stats_has_the_fields_of_its_record(core: ModuleType) -> None:
+    fields = [
+        node.target.id
+        for node in RECORDS["HeapStats"].body
+        if isinstance(node, ast.AnnAssign) and isinstance(node.target, ast.Name)
+    ]
+
+    assert list(core.stats()) == fields
