@@ -28,7 +28,7 @@ help: ## list the commands
 
 .PHONY: test
 test: $(VENV)/ready ## run the fast suite (about 3 minutes)
-	$(PY) -m pytest -q -n 2 -m "not slow and not browser and not kernel" $(ARGS)
+	$(PY) -m pytest -q -n 2 --dist loadgroup -m "not slow and not browser and not kernel" $(ARGS)
 
 .PHONY: check
 check: $(VENV)/ready ## check format, lint, types and contracts
@@ -61,7 +61,7 @@ bench: $(VENV)/ready ## measure every promise of benchmarks/budgets.toml
 ##@ Before a release
 .PHONY: test-all
 test-all: $(VENV)/ready test-c ## run everything: slow, browser and kernel tests, the C units
-	$(PY) -m pytest -q -n 2 $(ARGS)
+	$(PY) -m pytest -q -n 2 --dist loadgroup $(ARGS)
 
 .PHONY: test-c
 test-c: $(C_TESTS:%=build/c/%.plain) $(C_TESTS:%=build/c/%.sanitized) ## run the C units, plain and under ASAN and UBSAN
