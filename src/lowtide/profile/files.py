@@ -1,0 +1,50 @@
+"""Bounded reads and atomic writes: all that `profile` has to do with a file system."""
+
+import os
+from contextlib import suppress
+from pathlib import Path
+from secrets import token_hex
+from typing import BinaryIO
+
+from lowtide.errors import SettingsError
+
+
+def read_bytes(file: str | os.PathLike[str] | BinaryIO, max_bytes: int) -> bytes:
+    """Read a file, but never more than one byte past `max_bytes`.
+
+    Raises: OSError where the file cannot be read.
+    """
+    if isinstance(file, (str, os.PathLike)):
+        with Path(file).open("rb") as stream:
+            return stream.read(max_bytes + 1)
+    data = file.read(max_bytes + 1)
+    if not isinstance(data, bytes):
+        raise SettingsError(f"expected a file opened in binary mode, got {type(data).__name__} from {file!r}")
+    return data
+
+
+def write_bytes(file: str | os.PathLike[str] | BinaryIO, data: bytes) -> None:
+    """Write a file in one step: a reader sees the old content or the new, and a failure leaves nothing behind.
+
+    Raises: OSError where the file cannot be written.
+    """
+    if not isinstance(file, (str, os.PathLike)):
+        file.write(data)
+        return
+    path = Path(file)
+    if path.exists() and not path.is_file():
+        # /dev/stdout or a named pipe: there is nothing to replace.
+        with path.open("wb") as stream:
+            stream.write(data)
+        return
+    path = path.resolve()
+    temporary = path.with_name(f".{path.name[:200]}.{token_hex(4)}.tmp")
+    try:
+        # Not tempfile: its files are private to the user, and a profile has the mode that any new file gets.
+        with temporary.open("xb") as stream:
+            stream.write(data)
+        temporary.replace(path)
+    except BaseException:
+        with suppress(OSError):
+            temporary.unlink()
+        raise

@@ -1,0 +1,1 @@
+"""The forms a profile takes outside lowtide; one file each."""

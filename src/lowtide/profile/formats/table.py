@@ -1,0 +1,57 @@
+"""A ranking as a plain text table, with sizes and times in units a person reads."""
+
+from collections.abc import Sequence
+
+from lowtide.profile.model import Row
+from lowtide.units import format_bytes, format_count, format_duration
+
+_HEADER = ("flat", "±", "flat%", "cum", "cum%", "site")
+
+
+def table(rows: Sequence[Row], unit: str, total: int) -> str:
+    """Lay out a ranking.
+
+    Args:
+        rows: as `Profile.top` returns them.
+        unit: the unit of the sample type.
+        total: what the percentages relate to, as `Profile.total` returns it.
+
+    Returns: lines, each ended; numbers flush right, the site last, so that a long name breaks no column.
+    """
+    cells = [_HEADER] + [
+        (
+            format_value(row.flat, unit),
+            format_value(row.stderr, unit) if row.stderr else "",
+            format_share(row.flat, total),
+            format_value(row.cum, unit),
+            format_share(row.cum, total),
+            format_site(row),
+        )
+        for row in rows
+    ]
+    widths = [max(map(len, column)) for column in zip(*cells, strict=True)][:-1]
+    # A profile without a standard error has no column for it.
+    shown = [column for column, width in enumerate(widths) if any(line[column] for line in cells[1:]) or column != 1]
+    return "".join(
+        "  ".join([*(line[column].rjust(widths[column]) for column in shown), line[-1]]) + "\n" for line in cells
+    )
+
+
+def format_value(value: float, unit: str) -> str:
+    """Write a value of a sample type in units a person reads."""
+    if unit == "bytes":
+        return format_bytes(value)
+    if unit == "nanoseconds":
+        return format_duration(value * 1e-9)
+    return format_count(value) if unit in ("count", "") else f"{format_count(value)} {unit}"
+
+
+def format_share(value: int, total: int) -> str:
+    """Write a value as a percentage of the total."""
+    return f"{100 * value / total:.1f}%" if total else "0.0%"
+
+
+def format_site(row: Row) -> str:
+    """Write where a row is, as `module.qualname file:line`, without what is not known."""
+    place = f"{row.file}:{row.line}" if row.file and row.line else row.file
+    return row.name if place in ("", row.name) else f"{row.name} {place}"
