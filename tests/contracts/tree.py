@@ -6,6 +6,7 @@ import subprocess
 from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
+from typing import NamedTuple
 
 ROOT = Path(__file__).resolve().parents[2]
 PACKAGE = ROOT / "src" / "lowtide"
@@ -34,10 +35,11 @@ def imports(path: Path) -> Iterator[tuple[int, str]]:
             base = package[: len(package) - node.level + 1] if node.level else ()
             origin = ".".join([*base, *([node.module] if node.module else [])])
             for alias in node.names:
-                # `from package import module` names a module, `from module import thing` does not.
+                # `from lowtide.x import y` names a module only where y is one; elsewhere the whole name tells more.
                 below = PACKAGE.parent / Path(*origin.split(".")) / alias.name
                 is_module = below.with_suffix(".py").exists() or below.with_suffix(".pyi").exists() or below.is_dir()
-                yield node.lineno, f"{origin}.{alias.name}" if is_module else origin
+                is_ours = origin.split(".")[0] == PACKAGE.name
+                yield node.lineno, f"{origin}.{alias.name}" if is_module or not is_ours else origin
 
 
 def c_files(folder: str = "csrc") -> list[Path]:
@@ -63,16 +65,29 @@ def includes(path: Path) -> Iterator[tuple[int, str]]:
             yield number, match.group(2) or match.group(1)
 
 
-def c_functions(path: Path) -> Iterator[tuple[int, str, str, str]]:
-    """Yield (line, specifiers, name, body) of every function definition; a body is what its braces hold."""
+class CFunction(NamedTuple):
+    name: str
+    line: int
+    is_static: bool
+    calls: frozenset[str]
+
+
+@cache
+def c_functions(path: Path) -> list[CFunction]:
+    """List every function defined at the left margin, with the names its body calls."""
     code = c_code(path)
+    static_words = {"static", *re.findall(r"^#define (\w+) static\b", code, re.MULTILINE)}
     heads = re.compile(r"^((?:[A-Za-z_]\w*[\s*]+)+)(\w+)\s*\(([^;{}]*)\)\s*\{", re.MULTILINE)
+    functions = []
     for match in heads.finditer(code):
         depth, end = 1, match.end()
         while depth and end < len(code):
             depth += {"{": 1, "}": -1}.get(code[end], 0)
             end += 1
-        yield code.count("\n", 0, match.start(2)) + 1, match.group(1), match.group(2), code[match.end() : end]
+        calls = frozenset(re.findall(r"\b([A-Za-z_]\w*)\s*\(", code[match.end() : end]))
+        line = code.count("\n", 0, match.start(2)) + 1
+        functions.append(CFunction(match.group(2), line, bool(static_words & set(match.group(1).split())), calls))
+    return functions
 
 
 def committed_files() -> list[Path]:
