@@ -1,6 +1,6 @@
 """Typed contract of the C extension `lowtide._core` (Linux, GIL builds of CPython 3.11-3.15)."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import TypedDict
 
 class HeapStats(TypedDict):
@@ -15,6 +15,7 @@ class HeapStats(TypedDict):
     interval: int  # sampling interval in force, bytes; 0 when never started
     thinned: int  # how often the interval was doubled to stay inside the budget
     slow_path_ns: int  # time spent in the sampling slow path
+    snapshot_lock_ns: int  # how long the last snapshot held the tables' lock
     active: bool  # armed (start() without stop())
     displaced: bool  # armed, but another allocator was installed without wrapping ours
 
@@ -29,14 +30,19 @@ def is_active() -> bool:
     """Tell whether the hooks are armed and still in the allocator chain of all three domains."""
 
 def stats() -> HeapStats: ...
-def encode(module_roots: Sequence[bytes], script: bytes, comments: Sequence[bytes], time_nanos: int) -> bytes:
-    """Encode a consistent snapshot as an uncompressed pprof message.
+def encode(
+    fd: int, module_roots: tuple[bytes, ...], script: bytes, comments: tuple[bytes, ...], time_nanos: int
+) -> None:
+    """Write a consistent snapshot to a file descriptor as an uncompressed pprof message; the GIL is free meanwhile.
 
     Args:
+        fd: any writable descriptor; a memfd or a pipe will do.
         module_roots: directories of sys.path; a file name less the longest of them names the module.
         script: file name of the program; functions in it belong to `__main__`.
         comments: UTF-8, one pprof comment each.
         time_nanos: Unix time of the snapshot.
+
+    Raises: OSError when a write fails or the kernel refuses memory for the copy.
     """
 
 def bypass(on: bool) -> bool:
@@ -47,3 +53,6 @@ def seed(value: int) -> None:
 
 def call_soon(callback: Callable[[], object]) -> None:
     """Run `callback` on the main thread at its next safe point (a pending call)."""
+
+def walk() -> list[tuple[str, str, int]]:
+    """Read the calling thread's stack as a hook does: (qualname, file, line), leaf first."""

@@ -1,0 +1,140 @@
+/* What the heap profiler remembers: interned stacks, counters per bucket, and the sampled blocks that are alive.
+ *
+ * One lock protects everything here but the filter, which is read without it. `_locked` functions need the caller to hold
+ * `lock`. Interned records are append-only between two compactions and compaction waits for no reader: it is refused
+ * while `readers` > 0. A reader may thus use ids it found in its copy of the buckets without the lock.
+ */
+#ifndef LT_TABLES_H
+#define LT_TABLES_H
+
+#include "base/lock.h"
+#include "base/memory.h"
+#include "base/sampler.h"
+
+typedef enum { LT_OBJ, LT_MEM, LT_RAW, LT_DOMAINS } lt_domain;
+
+typedef struct {
+    uint32_t offset; /* into string_bytes */
+    uint32_t bytes;
+    uint32_t hash;
+} lt_string;
+
+typedef struct {
+    uint32_t name; /* qualname, a string id */
+    uint32_t file;
+    int32_t first_line;
+} lt_function;
+
+typedef struct {
+    uint32_t function;
+    int32_t line;
+} lt_location;
+
+typedef struct {
+    uint32_t offset; /* into stack_locations, in locations */
+    uint32_t depth;
+    uint32_t hash;
+} lt_stack;
+
+typedef struct {
+    uint64_t size;
+    uint64_t interval;
+    uint64_t allocs; /* samples ever; grows until thinned */
+    uint64_t live;   /* of those, not freed yet */
+    uint32_t stack;
+    uint32_t generation; /* forks between the first process and the one that filled it */
+    uint32_t domain;
+} lt_bucket;
+
+typedef struct {
+    uintptr_t address; /* 0: empty */
+    uint32_t bucket;
+} lt_live;
+
+/* The filter counts live samples per 16-byte granule, folded so that blocks at equal offsets of different 2 MiB regions
+ * part. 128 Ki counters: a heap of 1 GiB at 512 KiB (2,000 samples) sends 1.5 % of the other frees to the table. */
+enum { LT_FILTER_BITS = 17, LT_FILTER_SIZE = 1 << LT_FILTER_BITS, LT_FILTER_STUCK = 255 };
+
+typedef struct {
+    /* written under lock, read by frees without it; first, so that a free needs no offset */
+    _Atomic uint8_t filter[LT_FILTER_SIZE];
+
+    lt_lock lock;
+
+    /* protected by lock */
+    lt_memory memory;
+    size_t max_bytes; /* memory.budget is three quarters of it: the rest is for snapshots and compaction */
+    lt_vec string_bytes, strings, functions, locations, stack_locations, stacks, buckets;
+    lt_index string_index, function_index, location_index, stack_index, bucket_index;
+    lt_live *live;
+    uint32_t live_capacity; /* a power of two, or 0 */
+    uint32_t live_count;
+    uint32_t readers;     /* snapshots being encoded */
+    uint32_t generation;  /* forks behind this process */
+    uint32_t compactions; /* ids found before the last one are void */
+    uint64_t interval;    /* in force, bytes */
+    uint64_t rng;
+    uint64_t samples, stale, lost, thinned, free_checks, free_hits, snapshot_lock_ns;
+} lt_tables;
+
+static inline uint32_t lt_filter_slot(const void *block) {
+    uintptr_t address = (uintptr_t)block;
+    return (uint32_t)(((address >> LT_FILTER_BITS) ^ address) >> 4) & (LT_FILTER_SIZE - 1);
+}
+
+/* False means: certainly no live sample. A block's hand-over between threads orders this against its insertion. A plain
+ * load where a relaxed atomic is meant: compilers do not fold atomics into the compare. */
+static inline bool lt_filter_maybe_live(const lt_tables *tables, const void *block) {
+    return ((const uint8_t *)(const void *)tables->filter)[lt_filter_slot(block)] != 0;
+}
+
+/* Give everything back. No reader may be active. */
+void lt_tables_release_locked(lt_tables *tables);
+
+/* Empty the tables and set the budget. False when the kernel refuses address space. No reader may be active. */
+bool lt_tables_reset_locked(lt_tables *tables, size_t max_bytes, uint64_t interval, uint64_t seed);
+
+/* Intern; LT_NONE when the budget is exhausted (the caller thins and starts over). */
+uint32_t lt_intern_string_locked(lt_tables *tables, const char *utf8, size_t bytes);
+uint32_t lt_intern_function_locked(lt_tables *tables, uint32_t name, uint32_t file, int32_t first_line);
+uint32_t lt_intern_location_locked(lt_tables *tables, uint32_t function, int32_t line);
+uint32_t lt_intern_stack_locked(lt_tables *tables, const uint32_t *locations, uint32_t depth);
+
+/* Count one sampled block and remember it as live. False when the budget is exhausted; nothing changed then. */
+bool lt_record_locked(lt_tables *tables, const void *block, size_t size, uint64_t interval, lt_domain domain,
+                      uint32_t stack);
+
+/* Forget a live block and return its bucket, or LT_NONE if it was not sampled. The bucket's live count goes down. */
+uint32_t lt_remove_locked(lt_tables *tables, const void *block);
+/* Undo lt_remove_locked: the realloc that would have freed the block failed. */
+void lt_restore_locked(lt_tables *tables, const void *block, uint32_t bucket);
+
+/* For compaction: delete slot `i` of the live table; make that table fit its contents; intern a bucket; rebuild the other
+ * indexes from their records. */
+void lt_live_delete_locked(lt_tables *tables, uint32_t i);
+void lt_live_shrink_locked(lt_tables *tables);
+uint32_t lt_intern_bucket_locked(lt_tables *tables, const lt_bucket *key);
+void lt_reindex_locked(lt_tables *tables);
+
+/* Double the interval in force until what remains after thinning and compaction is at most half the budget. False when
+ * a reader is active or the kernel refuses the scratch memory. */
+bool lt_thin_locked(lt_tables *tables);
+
+/* A private copy of the buckets at one point in time, and how many interned records they may refer to. */
+typedef struct {
+    lt_bucket *buckets;
+    size_t count, mapped_bytes;
+    uint64_t interval;
+    uint32_t generation;
+    uint32_t strings, functions, locations;
+} lt_snapshot;
+
+/* Take the lock, copy, release. False when memory is short. Every success is paired with lt_snapshot_end. */
+bool lt_snapshot_begin(lt_tables *tables, lt_snapshot *snapshot);
+void lt_snapshot_end(lt_tables *tables, lt_snapshot *snapshot);
+
+/* Typed access to the records by id. */
+#define LT_AT(vec, type, id) (&((type *)(void *)(vec).base)[id])
+#define LT_COUNT(vec, type) ((uint32_t)((vec).bytes / sizeof(type)))
+
+#endif

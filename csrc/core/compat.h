@@ -1,0 +1,154 @@
+/* Every difference between CPython releases, and every CPython call that an allocator hook may make.
+ *
+ * Whitelist (they read thread-local or global words and can neither allocate, lock, raise nor touch a reference count):
+ *   _PyThreadState_UncheckedGet, PyThreadState_GetUnchecked, PyGILState_GetThisThreadState, _Py_IsFinalizing, Py_IsFinalizing,
+ *   Py_TYPE, Py_SIZE, PyCode_Check, PyUnicode_Check and the PyUnicode_*, PyBytes_* accessor macros.
+ */
+#ifndef LT_COMPAT_H
+#define LT_COMPAT_H
+
+#define PY_SSIZE_T_CLEAN
+#define Py_BUILD_CORE_MODULE 1
+#include <Python.h>
+
+#if PY_VERSION_HEX < 0x030b0000 || PY_VERSION_HEX >= 0x03100000
+#error "lowtide._core supports CPython 3.11 to 3.15"
+#endif
+#ifdef Py_GIL_DISABLED
+#error "lowtide._core does not support free-threaded builds"
+#endif
+#if defined(Py_TRACE_REFS) || defined(Py_STACKREF_DEBUG)
+#error "lowtide._core does not support Py_TRACE_REFS or Py_STACKREF_DEBUG builds"
+#endif
+
+#include <stdbool.h>
+#include <string.h>
+
+#include "internal/pycore_frame.h"
+#if PY_VERSION_HEX >= 0x030e0000
+#include "internal/pycore_interpframe_structs.h" /* 3.14 moved the frame's layout here */
+#endif
+#if PY_VERSION_HEX >= 0x030d0000
+#include "internal/pycore_runtime.h" /* _PyRuntime.debug_offsets, since 3.13 */
+#endif
+
+#include "base/tables.h"
+
+typedef struct _PyInterpreterFrame lt_frame;
+
+/* The calling thread's own state, or NULL: a native thread, or one whose state may be gone. */
+static inline PyThreadState *lt_thread_state_inhook(lt_domain domain) {
+#if PY_VERSION_HEX >= 0x030d0000
+    (void)domain;
+    if (Py_IsFinalizing()) {
+        return NULL;
+    }
+    PyThreadState *state = PyThreadState_GetUnchecked();
+    return state != NULL ? state : PyGILState_GetThisThreadState();
+#elif PY_VERSION_HEX >= 0x030c0000
+    (void)domain;
+    if (_Py_IsFinalizing()) {
+        return NULL;
+    }
+    PyThreadState *state = _PyThreadState_UncheckedGet();
+    return state != NULL ? state : PyGILState_GetThisThreadState();
+#else
+    if (_Py_IsFinalizing()) {
+        return NULL;
+    }
+    /* 3.11's current state is the GIL holder's: ours only in the domains that need the GIL. */
+    return domain == LT_RAW ? PyGILState_GetThisThreadState() : _PyThreadState_UncheckedGet();
+#endif
+}
+
+static inline lt_frame *lt_top_frame_inhook(const PyThreadState *state) {
+#if PY_VERSION_HEX >= 0x030d0000
+    return state->current_frame;
+#else
+    return state->cframe != NULL ? state->cframe->current_frame : NULL;
+#endif
+}
+
+/* The code a frame runs, or NULL for frames that CPython inserts for itself. */
+static inline PyCodeObject *lt_frame_code_inhook(const lt_frame *frame) {
+#if PY_VERSION_HEX >= 0x030e0000
+    if (frame->owner >= FRAME_OWNED_BY_INTERPRETER) {
+        return NULL;
+    }
+    PyObject *executable = (PyObject *)(frame->f_executable.bits & ~(uintptr_t)7); /* tag bits: 1 on 3.14, 2 on 3.15 */
+    return executable != NULL && PyCode_Check(executable) ? (PyCodeObject *)executable : NULL;
+#elif PY_VERSION_HEX >= 0x030d0000
+    PyObject *executable = frame->f_executable;
+    bool inserted = frame->owner == FRAME_OWNED_BY_CSTACK || executable == NULL || !PyCode_Check(executable);
+    return inserted ? NULL : (PyCodeObject *)executable;
+#elif PY_VERSION_HEX >= 0x030c0000
+    return frame->owner == FRAME_OWNED_BY_CSTACK ? NULL : frame->f_code;
+#else
+    return frame->f_code;
+#endif
+}
+
+/* Offset of the running instruction, in code units; -1 before the first. */
+static inline int32_t lt_frame_lasti_inhook(const lt_frame *frame, PyCodeObject *code) {
+#if PY_VERSION_HEX >= 0x030d0000
+    return (int32_t)(frame->instr_ptr - (_Py_CODEUNIT *)code->co_code_adaptive);
+#else
+    return (int32_t)(frame->prev_instr - (_Py_CODEUNIT *)code->co_code_adaptive);
+#endif
+}
+
+/* Not yet at its RESUME: CPython hides such frames from tracebacks, and the 3.13+ shim around a class's __init__ is one. */
+static inline bool lt_frame_is_incomplete_inhook(const lt_frame *frame, const PyCodeObject *code, int32_t lasti) {
+    return frame->owner != FRAME_OWNED_BY_GENERATOR && lasti < code->_co_firsttraceable;
+}
+
+/* Tells a code object from a later one at the same address. */
+static inline uint64_t lt_code_identity_inhook(const PyCodeObject *code) {
+    uint64_t mixed = (uint64_t)(uintptr_t)code->co_qualname * 31 + (uint64_t)(uintptr_t)code->co_linetable;
+    mixed = mixed * 31 + (uint64_t)code->co_firstlineno;
+#if PY_VERSION_HEX >= 0x030c0000
+    return mixed * 31 + code->co_version; /* unique in its interpreter until 2^32 are spent */
+#else
+    /* The strings of a dead code object may be reborn at their old addresses too: look at what they hold. */
+    const PyObject *table = code->co_linetable;
+    mixed = mixed * 31 + (uint64_t)((PyASCIIObject *)code->co_qualname)->hash;
+    mixed = mixed * 31 + (uint64_t)((PyASCIIObject *)code->co_name)->hash;
+    mixed = mixed * 31 + (uint64_t)(uintptr_t)code->co_filename;
+    mixed = mixed * 31 + (uint64_t)((PyASCIIObject *)code->co_filename)->hash;
+    return mixed * 31 + lt_hash_bytes(PyBytes_AS_STRING(table), (size_t)PyBytes_GET_SIZE(table), 2);
+#endif
+}
+
+/* NULL, or what differs between the headers this was built with and the running interpreter. */
+static inline const char *lt_layout_mismatch(void) {
+#if PY_VERSION_HEX >= 0x030d0000
+    const _Py_DebugOffsets *o = &_PyRuntime.debug_offsets;
+    if (o->free_threaded) {
+        return "a free-threaded interpreter";
+    }
+    if (o->thread_state.current_frame != offsetof(PyThreadState, current_frame)) {
+        return "PyThreadState.current_frame";
+    }
+    if (o->interpreter_frame.previous != offsetof(lt_frame, previous) ||
+        o->interpreter_frame.executable != offsetof(lt_frame, f_executable) ||
+        o->interpreter_frame.instr_ptr != offsetof(lt_frame, instr_ptr) ||
+        o->interpreter_frame.owner != offsetof(lt_frame, owner)) {
+        return "_PyInterpreterFrame";
+    }
+    if (o->code_object.filename != offsetof(PyCodeObject, co_filename) ||
+        o->code_object.qualname != offsetof(PyCodeObject, co_qualname) ||
+        o->code_object.linetable != offsetof(PyCodeObject, co_linetable) ||
+        o->code_object.firstlineno != offsetof(PyCodeObject, co_firstlineno) ||
+        o->code_object.co_code_adaptive != offsetof(PyCodeObject, co_code_adaptive)) {
+        return "PyCodeObject";
+    }
+    if (o->unicode_object.state != offsetof(PyASCIIObject, state) ||
+        o->unicode_object.length != offsetof(PyASCIIObject, length) ||
+        o->unicode_object.asciiobject_size != sizeof(PyASCIIObject)) {
+        return "PyASCIIObject";
+    }
+#endif
+    return NULL; /* 3.11 and 3.12 publish no offsets: the self-test at start stands alone */
+}
+
+#endif

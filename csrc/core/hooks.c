@@ -1,0 +1,219 @@
+/* What runs on every allocation of the process. A block that is not sampled costs about ten instructions to allocate and
+ * nine to free; everything else is out of line.
+ *
+ * A hook keeps the allocator's context argument untouched and passes it on: our record carries the context of the one
+ * below, so that a thread that reads half of an update still calls a function with a context it accepts.
+ *
+ * Requests above 512 bytes in OBJ and MEM are served by pymalloc from the RAW domain, through our RAW hook. They run
+ * with `nested` set, so that they count once, in the domain that was asked. pymalloc's own book-keeping for
+ * smaller requests (an arena's map, rarely) is counted as RAW: it is memory, and it is not the program's block.
+ */
+#include "core/hooks.h"
+
+#define LIKELY(x) __builtin_expect(!!(x), 1)
+#define UNLIKELY(x) __builtin_expect(!!(x), 0)
+#define INLINE static inline __attribute__((always_inline))
+#define OUT_OF_LINE static __attribute__((noinline, cold))
+
+enum { NESTED = 1, NESTED_REACHED_RAW = 2 };
+
+/* The allocators below ours. Written before the hooks are published, and again only while they are out of the chain. */
+static PyMemAllocatorEx below[LT_DOMAINS];
+
+/* Largest request that the OBJ and MEM allocators below serve without the RAW domain; 0 until a probe has told. */
+static size_t unnested_max;
+
+INLINE bool is_current(const lt_thread *self) {
+    return LIKELY(self->epoch == lt_heap_epoch);
+}
+
+INLINE void count(lt_thread *self, lt_domain domain, const void *block, size_t size) {
+    if (!is_current(self)) {
+        lt_heap_sync_inhook(self);
+    }
+    self->countdown -= (int64_t)(size ? size : 1);
+    if (UNLIKELY(self->countdown < 0)) {
+        lt_heap_sample_inhook(self, domain, block, size);
+    }
+}
+
+/* -- malloc and calloc ---------------------------------------------------------------------------------------------- */
+
+INLINE void *call_below(lt_domain domain, void *ctx, size_t count_of, size_t size, bool zeroed) {
+    return zeroed ? below[domain].calloc(ctx, count_of, size) : below[domain].malloc(ctx, size);
+}
+
+/* With `nested` held over the call, and the block at hand when the countdown says so. */
+INLINE void *allocate_counted(lt_domain domain, void *ctx, size_t n, size_t size, bool zeroed) {
+    lt_thread *self = &lt_self;
+    uint8_t outer = self->nested;
+    self->nested = NESTED;
+    void *block = call_below(domain, ctx, n, size, zeroed);
+    if (UNLIKELY(self->probe)) {
+        self->probe |= (uint8_t)((self->nested & NESTED_REACHED_RAW) << 4);
+    }
+    self->nested = outer;
+    if (block != NULL && outer == 0) {
+        size_t total;
+        count(self, domain, block, __builtin_mul_overflow(n, size, &total) ? SIZE_MAX : total);
+    }
+    return block;
+}
+
+static __attribute__((noinline)) void *malloc_counted(lt_domain domain, void *ctx, size_t size) {
+    return allocate_counted(domain, ctx, 1, size, false);
+}
+
+/* The same, where the countdown has been charged already. */
+OUT_OF_LINE void *malloc_crossed(lt_domain domain, void *ctx, size_t size) {
+    lt_self.countdown += (int64_t)size;
+    return malloc_counted(domain, ctx, size);
+}
+
+static __attribute__((noinline)) void *calloc_counted(lt_domain domain, void *ctx, size_t n, size_t size) {
+    return allocate_counted(domain, ctx, n, size, true);
+}
+
+INLINE void *hook_malloc(lt_domain domain, void *ctx, size_t size) {
+    if (size - 1 >= unnested_max) { /* 0 wraps: it counts as 1 byte, out of line */
+        return malloc_counted(domain, ctx, size);
+    }
+    lt_thread *self = &lt_self;
+    if (UNLIKELY(!is_current(self))) {
+        return malloc_counted(domain, ctx, size);
+    }
+    if (UNLIKELY((self->countdown -= (int64_t)size) < 0)) {
+        return malloc_crossed(domain, ctx, size);
+    }
+    return below[domain].malloc(ctx, size);
+}
+
+INLINE void *hook_calloc(lt_domain domain, void *ctx, size_t n, size_t size) {
+    size_t total;
+    lt_thread *self = &lt_self;
+    if (UNLIKELY(__builtin_mul_overflow(n, size, &total)) || total - 1 >= unnested_max ||
+        UNLIKELY(!is_current(self) || self->countdown < (int64_t)total)) {
+        return calloc_counted(domain, ctx, n, size);
+    }
+    self->countdown -= (int64_t)total;
+    return below[domain].calloc(ctx, n, size);
+}
+
+/* A request in the RAW domain may be pymalloc's own, on behalf of one that is being counted above. */
+INLINE void *hook_raw(void *ctx, size_t n, size_t size, bool zeroed) {
+    lt_thread *self = &lt_self;
+    if (self->nested) {
+        self->nested |= NESTED_REACHED_RAW;
+        return call_below(LT_RAW, ctx, n, size, zeroed);
+    }
+    void *block = call_below(LT_RAW, ctx, n, size, zeroed);
+    if (LIKELY(block != NULL)) {
+        count(self, LT_RAW, block, n * size);
+    }
+    return block;
+}
+
+/* -- free and realloc ----------------------------------------------------------------------------------------------- */
+
+OUT_OF_LINE void free_maybe_live(lt_domain domain, void *ctx, void *block) {
+    lt_heap_detach_inhook(&lt_self, block); /* before the address can be handed out again */
+    below[domain].free(ctx, block);
+}
+
+INLINE void hook_free(lt_domain domain, void *ctx, void *block) {
+    if (UNLIKELY(lt_filter_maybe_live(&lt_heap_tables, block))) {
+        free_maybe_live(domain, ctx, block);
+        return;
+    }
+    below[domain].free(ctx, block);
+}
+
+/* Counts as free(block) and malloc(size), in place too: the estimator needs whole blocks. */
+INLINE void *hook_realloc(lt_domain domain, void *ctx, void *block, size_t size) {
+    lt_thread *self = &lt_self;
+    lt_detached detached = {LT_NONE, 0};
+    if (block != NULL && UNLIKELY(lt_filter_maybe_live(&lt_heap_tables, block))) {
+        detached = lt_heap_detach_inhook(self, block);
+    }
+    uint8_t outer = self->nested;
+    self->nested |= NESTED;
+    void *moved = below[domain].realloc(ctx, block, size);
+    self->nested = outer;
+    if (UNLIKELY(moved == NULL)) {
+        lt_heap_reattach_inhook(self, block, detached);
+    } else if (outer == 0) {
+        count(self, domain, moved, size);
+    }
+    return moved;
+}
+
+/* -- one set of four a domain --------------------------------------------------------------------------------------- */
+
+#define PYMALLOC_HOOKS(name, domain)                                                                                   \
+    static void *name##_malloc(void *ctx, size_t size) { return hook_malloc(domain, ctx, size); }                      \
+    static void *name##_calloc(void *ctx, size_t n, size_t size) { return hook_calloc(domain, ctx, n, size); }         \
+    static void *name##_realloc(void *ctx, void *block, size_t size) { return hook_realloc(domain, ctx, block, size); } \
+    static void name##_free(void *ctx, void *block) { hook_free(domain, ctx, block); }
+
+PYMALLOC_HOOKS(obj, LT_OBJ)
+PYMALLOC_HOOKS(mem, LT_MEM)
+
+static void *raw_malloc(void *ctx, size_t size) { return hook_raw(ctx, 1, size, false); }
+static void *raw_calloc(void *ctx, size_t n, size_t size) { return hook_raw(ctx, n, size, true); }
+static void *raw_realloc(void *ctx, void *block, size_t size) { return hook_realloc(LT_RAW, ctx, block, size); }
+static void raw_free(void *ctx, void *block) { hook_free(LT_RAW, ctx, block); }
+
+static const PyMemAllocatorEx hooks[LT_DOMAINS] = {
+    [LT_OBJ] = {NULL, obj_malloc, obj_calloc, obj_realloc, obj_free},
+    [LT_MEM] = {NULL, mem_malloc, mem_calloc, mem_realloc, mem_free},
+    [LT_RAW] = {NULL, raw_malloc, raw_calloc, raw_realloc, raw_free},
+};
+static const PyMemAllocatorDomain python_domain[LT_DOMAINS] = {
+    [LT_OBJ] = PYMEM_DOMAIN_OBJ, [LT_MEM] = PYMEM_DOMAIN_MEM, [LT_RAW] = PYMEM_DOMAIN_RAW};
+
+/* -- installing ----------------------------------------------------------------------------------------------------- */
+
+/* Allocate and free one block; what the hooks saw of it, as bits of lt_thread.probe. */
+static uint8_t probe(lt_domain domain, size_t size) {
+    PyMemAllocatorEx top;
+    PyMem_GetAllocator(python_domain[domain], &top);
+    lt_self.probe = 1;
+    lt_self.epoch = 0; /* draw anew afterwards */
+    lt_heap_sync_inhook(&lt_self);
+    lt_self.countdown = 0;
+    void *block = top.malloc(top.ctx, size);
+    uint8_t seen = lt_self.probe;
+    lt_self.probe = 0;
+    top.free(top.ctx, block);
+    lt_self.epoch = 0;
+    return seen;
+}
+
+static bool is_reached(lt_domain domain) {
+    return probe(domain, 1) & (2 << domain);
+}
+
+bool lt_hooks_reached(void) {
+    return is_reached(LT_OBJ) && is_reached(LT_MEM) && is_reached(LT_RAW);
+}
+
+void lt_hooks_install(void) {
+    for (lt_domain domain = 0; domain < LT_DOMAINS; domain++) {
+        if (below[domain].malloc != NULL && is_reached(domain)) {
+            continue;
+        }
+        unnested_max = 0;
+        PyMem_GetAllocator(python_domain[domain], &below[domain]);
+        PyMemAllocatorEx ours = hooks[domain];
+        ours.ctx = below[domain].ctx;
+        PyMem_SetAllocator(python_domain[domain], &ours);
+    }
+    if (unnested_max == 0) {
+        /* Debug hooks below add bytes to a request, other allocators have other limits: ask. Twice, because a new arena
+         * allocates in RAW too. */
+        enum { PYMALLOC_MAX = 512, REACHED_RAW = NESTED_REACHED_RAW << 4 };
+        bool nests_obj = (probe(LT_OBJ, PYMALLOC_MAX) & REACHED_RAW) && (probe(LT_OBJ, PYMALLOC_MAX) & REACHED_RAW);
+        bool nests_mem = (probe(LT_MEM, PYMALLOC_MAX) & REACHED_RAW) && (probe(LT_MEM, PYMALLOC_MAX) & REACHED_RAW);
+        unnested_max = nests_obj || nests_mem ? 0 : PYMALLOC_MAX;
+    }
+}

@@ -1,0 +1,207 @@
+/* lowtide._core: the method table. Contract: src/lowtide/_core.pyi. */
+#include "core/hooks.h"
+#include "core/selftest.h"
+
+#include "base/pprof.h"
+
+enum { MIN_BYTES = 1 << 20, MAX_BYTES = 1 << 30 };
+
+static PyObject *core_start(PyObject *module, PyObject *args, PyObject *kwargs) {
+    static char *names[] = {"sample_interval", "max_frames", "max_bytes", NULL};
+    long long interval, max_frames, max_bytes;
+    if (!PyArg_ParseTupleAndKeywords(args, kwargs, "LLL:start", names, &interval, &max_frames, &max_bytes)) {
+        return NULL;
+    }
+    if (interval < 1) {
+        return PyErr_Format(PyExc_ValueError, "sample_interval must be >= 1 byte, got %lld", interval);
+    }
+    if (max_frames < 1 || max_frames > LT_MAX_FRAMES) {
+        return PyErr_Format(PyExc_ValueError, "max_frames must be 1 to %d, got %lld", LT_MAX_FRAMES, max_frames);
+    }
+    if (max_bytes < MIN_BYTES || max_bytes > MAX_BYTES) {
+        return PyErr_Format(PyExc_ValueError, "max_bytes must be %d to %d, got %lld", MIN_BYTES, MAX_BYTES, max_bytes);
+    }
+    if (lt_selftest_run(module) < 0 || lt_heap_start((uint64_t)interval, (int)max_frames, (size_t)max_bytes) < 0) {
+        return NULL;
+    }
+    lt_hooks_install();
+    Py_RETURN_NONE;
+}
+
+static PyObject *core_stop(PyObject *module, PyObject *unused) {
+    (void)module;
+    (void)unused;
+    lt_heap_stop();
+    Py_RETURN_NONE;
+}
+
+static PyObject *core_is_active(PyObject *module, PyObject *unused) {
+    (void)module;
+    (void)unused;
+    return PyBool_FromLong(atomic_load(&lt_heap.active) && lt_hooks_reached());
+}
+
+static PyObject *core_stats(PyObject *module, PyObject *unused) {
+    (void)module;
+    (void)unused;
+    bool active = atomic_load(&lt_heap.active);
+    bool displaced = active && !lt_hooks_reached();
+    lt_lock_acquire(&lt_heap_tables.lock);
+    lt_tables *t = &lt_heap_tables;
+    unsigned long long samples = t->samples, live = t->live_count, stale = t->stale, lost = t->lost,
+                       checks = t->free_checks, hits = t->free_hits, budget = t->max_bytes, thinned = t->thinned,
+                       lock_ns = t->snapshot_lock_ns, interval = t->interval,
+                       bytes = t->memory.committed + sizeof(*t) + lt_frames_cache_bytes;
+    lt_lock_release(&lt_heap_tables.lock);
+    return Py_BuildValue("{sK sK sK sK sK sK sK sK sK sK sK sK sO sO}", "samples", samples, "live_samples", live,
+                         "stale_keys", stale, "lost_samples", lost, "free_checks", checks, "free_hits", hits,
+                         "table_bytes", bytes, "max_bytes", budget, "interval", interval, "thinned", thinned,
+                         "slow_path_ns", (unsigned long long)atomic_load(&lt_heap.slow_path_ns), "snapshot_lock_ns",
+                         lock_ns, "active", active ? Py_True : Py_False, "displaced", displaced ? Py_True : Py_False);
+}
+
+/* -- encode --------------------------------------------------------------------------------------------------------- */
+
+/* Borrow the bytes objects of `tuple`. NULL with an exception set. */
+static lt_text *texts_of(PyObject *tuple, const char *name) {
+    Py_ssize_t count = PyTuple_GET_SIZE(tuple);
+    lt_text *texts = PyMem_Calloc((size_t)count + 1, sizeof(lt_text));
+    if (texts == NULL) {
+        PyErr_NoMemory();
+        return NULL;
+    }
+    for (Py_ssize_t i = 0; i < count; i++) {
+        PyObject *item = PyTuple_GET_ITEM(tuple, i);
+        if (!PyBytes_Check(item)) {
+            PyErr_Format(PyExc_TypeError, "%s must hold bytes, got %s", name, Py_TYPE(item)->tp_name);
+            PyMem_Free(texts);
+            return NULL;
+        }
+        texts[i] = (lt_text){PyBytes_AS_STRING(item), (size_t)PyBytes_GET_SIZE(item)};
+    }
+    return texts;
+}
+
+static PyObject *core_encode(PyObject *module, PyObject *args, PyObject *kwargs) {
+    (void)module;
+    static char *names[] = {"fd", "module_roots", "script", "comments", "time_nanos", NULL};
+    int fd;
+    PyObject *roots, *script, *comments;
+    long long time_ns;
+    if (!PyArg_ParseTupleAndKeywords(args, kwargs, "iO!SO!L:encode", names, &fd, &PyTuple_Type, &roots, &script,
+                                     &PyTuple_Type, &comments, &time_ns)) {
+        return NULL;
+    }
+    lt_text *root_texts = texts_of(roots, "module_roots");
+    lt_text *comment_texts = root_texts != NULL ? texts_of(comments, "comments") : NULL;
+    if (comment_texts == NULL) {
+        PyMem_Free(root_texts);
+        return NULL;
+    }
+    lt_pprof_header header = {
+        .roots = root_texts,
+        .root_count = (size_t)PyTuple_GET_SIZE(roots),
+        .script = {PyBytes_AS_STRING(script), (size_t)PyBytes_GET_SIZE(script)},
+        .comments = comment_texts,
+        .comment_count = (size_t)PyTuple_GET_SIZE(comments),
+        .time_ns = time_ns,
+    };
+    int error = ENOMEM;
+    Py_BEGIN_ALLOW_THREADS
+    lt_snapshot snapshot;
+    if (lt_snapshot_begin(&lt_heap_tables, &snapshot)) {
+        error = lt_pprof_write(&lt_heap_tables, &snapshot, &header, fd);
+        lt_snapshot_end(&lt_heap_tables, &snapshot);
+    }
+    Py_END_ALLOW_THREADS
+    PyMem_Free(root_texts);
+    PyMem_Free(comment_texts);
+    if (error != 0) {
+        errno = error;
+        return PyErr_SetFromErrno(PyExc_OSError);
+    }
+    Py_RETURN_NONE;
+}
+
+/* -- the rest ------------------------------------------------------------------------------------------------------- */
+
+static PyObject *core_bypass(PyObject *module, PyObject *on) {
+    (void)module;
+    int wanted = PyObject_IsTrue(on);
+    if (wanted < 0) {
+        return NULL;
+    }
+    int previous = lt_self.bypass;
+    lt_self.bypass = (uint8_t)wanted;
+    lt_self.epoch = 0; /* draw anew */
+    return PyBool_FromLong(previous);
+}
+
+static PyObject *core_seed(PyObject *module, PyObject *value) {
+    (void)module;
+    unsigned long long seed = PyLong_AsUnsignedLongLongMask(value);
+    if (PyErr_Occurred()) {
+        return NULL;
+    }
+    lt_heap_seed(seed);
+    Py_RETURN_NONE;
+}
+
+static int run_callback(void *callback) {
+    PyObject *result = PyObject_CallNoArgs(callback);
+    Py_DECREF((PyObject *)callback);
+    Py_XDECREF(result);
+    return result != NULL ? 0 : -1;
+}
+
+static PyObject *core_call_soon(PyObject *module, PyObject *callback) {
+    (void)module;
+    Py_INCREF(callback);
+    if (Py_AddPendingCall(run_callback, callback) < 0) {
+        Py_DECREF(callback);
+        PyErr_SetString(PyExc_RuntimeError, "the queue of pending calls is full; call again later");
+        return NULL;
+    }
+    Py_RETURN_NONE;
+}
+
+static PyMethodDef methods[] = {
+    {"start", (PyCFunction)(void (*)(void))core_start, METH_VARARGS | METH_KEYWORDS, NULL},
+    {"stop", core_stop, METH_NOARGS, NULL},
+    {"is_active", core_is_active, METH_NOARGS, NULL},
+    {"stats", core_stats, METH_NOARGS, NULL},
+    {"encode", (PyCFunction)(void (*)(void))core_encode, METH_VARARGS | METH_KEYWORDS, NULL},
+    {"bypass", core_bypass, METH_O, NULL},
+    {"seed", core_seed, METH_O, NULL},
+    {"call_soon", core_call_soon, METH_O, NULL},
+    {"walk", lt_selftest_walk, METH_NOARGS, NULL},
+    {NULL, NULL, 0, NULL},
+};
+
+static int exec_module(PyObject *module) {
+    (void)module;
+    const char *mismatch = lt_layout_mismatch();
+    if (mismatch != NULL) {
+        PyErr_Format(PyExc_ImportError,
+                     "lowtide._core was built for CPython " PY_VERSION ", but this interpreter lays out %s differently; "
+                     "rebuild lowtide with it",
+                     mismatch);
+        return -1;
+    }
+    return 0;
+}
+
+static PyModuleDef_Slot slots[] = {
+    {Py_mod_exec, exec_module},
+#ifdef Py_mod_multiple_interpreters
+    {Py_mod_multiple_interpreters, Py_MOD_PER_INTERPRETER_GIL_SUPPORTED}, /* no Python object is kept */
+#endif
+    {0, NULL},
+};
+
+static struct PyModuleDef definition = {
+    PyModuleDef_HEAD_INIT, .m_name = "lowtide._core", .m_methods = methods, .m_slots = slots};
+
+PyMODINIT_FUNC PyInit__core(void) {
+    return PyModuleDef_Init(&definition);
+}
