@@ -17,12 +17,9 @@ SETTINGS = (64 * 1024, 32, 4 * 2**20)
 PAGE_BYTES = os.sysconf("SC_PAGE_SIZE")
 
 
-def encode() -> None:
-    core.encode([b"/usr/lib", b"/srv"], b"/srv/main.py", [b"lowtide", b"two"], 1)
-
-
-def call_soon() -> None:
-    core.call_soon(bool)
+def encode(*arguments: object) -> None:
+    with Path(os.devnull).open("wb") as sink:
+        core.encode(sink.fileno(), *arguments)
 
 
 # One entry per callable: what is right, then what is wrong about it.
@@ -37,15 +34,17 @@ ENTRIES: dict[str, list[Callable[[], object]]] = {
     "is_active": [core.is_active],
     "stats": [core.stats],
     "encode": [
-        encode,
-        lambda: core.encode(["text"], b"", [], 0),
-        lambda: core.encode([b"root", 1], b"", [b"comment"], 2**80),
-        lambda: core.encode([], b"", [b"comment", None], 0),
-        lambda: core.encode(7, b"", [], 0),
+        lambda: encode((b"/usr/lib", b"/srv"), b"/srv/main.py", (b"lowtide", b"two"), 1),
+        lambda: encode(("text",), b"", (), 0),
+        lambda: encode((b"root", 1), b"", (b"comment",), 2**80),
+        lambda: encode((), b"", (b"comment", None), 0),
+        lambda: encode(7, b"", (), 0),
+        lambda: core.encode(-1, (), b"", (), 0),
     ],
     "bypass": [lambda: core.bypass(core.bypass(True)), lambda: core.bypass(Wrong())],  # noqa: FBT003 - positional only
     "seed": [lambda: core.seed(7), lambda: core.seed(-1), lambda: core.seed("seven")],
-    "call_soon": [call_soon, lambda: core.call_soon(7)],
+    "call_soon": [lambda: core.call_soon(bool)],
+    "walk": [core.walk],
 }
 
 
@@ -77,7 +76,7 @@ def growth(call: Callable[[], object]) -> tuple[int, int, int]:
     """Return what CALLS calls leave behind: blocks, resident bytes, descriptors."""
     before = held()
     for _ in range(CALLS):
-        with contextlib.suppress(ValueError, TypeError, OverflowError, RuntimeError):
+        with contextlib.suppress(ValueError, TypeError, OverflowError, RuntimeError, OSError):
             call()
     after = held()
     return after[0] - before[0], after[1] - before[1], after[2] - before[2]
