@@ -93,7 +93,8 @@ $(VENV)/built: $(PY) pyproject.toml setup.py $(C_SOURCES)
 	@touch $@
 
 $(VENV)/ready: $(VENV)/built
-	@$(PY) -m pip install -q 'lowtide[$(EXTRA)]'
+	@echo "installing what the $(EXTRA) commands need into $(VENV)"
+	@$(PY) -m pip install -qq 'lowtide[$(EXTRA)]'
 	@touch $@
 
 build/c/%.plain: tests/c/%.c $(C_SOURCES)

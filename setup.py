@@ -37,6 +37,7 @@ def core() -> Extension:
         depends=sorted(map(str, Path("csrc").rglob("*.h"))),
         include_dirs=["csrc"],
         extra_compile_args=["-std=c11", "-O2", "-fvisibility=hidden", *tls_flags(), *strict],
+        libraries=["m"],
         extra_link_args=["-pthread"],
     )
 
