@@ -31,16 +31,6 @@ void lt_memory_unmap(lt_memory *memory, void *pages, size_t bytes) {
     }
 }
 
-bool lt_vec_reserve(lt_vec *vec, size_t max_bytes) {
-    size_t reserved = round_up(max_bytes, COMMIT_STEP);
-    void *base = mmap(NULL, reserved, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-    if (base == MAP_FAILED) {
-        return false;
-    }
-    *vec = (lt_vec){.base = base, .reserved = reserved};
-    return true;
-}
-
 void *lt_vec_extend(lt_memory *memory, lt_vec *vec, size_t bytes) {
     size_t wanted = vec->bytes + bytes;
     if (wanted > vec->committed) {
@@ -76,6 +66,26 @@ void lt_vec_release(lt_memory *memory, lt_vec *vec) {
         munmap(vec->base, vec->reserved);
         *vec = (lt_vec){0};
     }
+}
+
+bool lt_vec_move(lt_memory *memory, lt_vec *vec, size_t max_bytes) {
+    size_t reserved = round_up(max_bytes, COMMIT_STEP);
+    void *base = mmap(NULL, reserved, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    if (base == MAP_FAILED) {
+        return false;
+    }
+    lt_vec moved = {.base = base, .reserved = reserved};
+    if (vec->bytes > 0) {
+        void *room = lt_vec_extend(memory, &moved, vec->bytes);
+        if (room == NULL) {
+            munmap(base, reserved);
+            return false;
+        }
+        memcpy(room, vec->base, vec->bytes);
+    }
+    lt_vec_release(memory, vec);
+    *vec = moved;
+    return true;
 }
 
 uint32_t lt_index_find(const lt_index *index, uint32_t hash, lt_same same, const void *tables, const void *key) {

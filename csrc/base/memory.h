@@ -27,7 +27,8 @@ typedef struct {
     size_t reserved;
 } lt_vec;
 
-bool lt_vec_reserve(lt_vec *vec, size_t max_bytes);
+/* Move the contents into a reservation of `max_bytes`. False when the budget or the kernel refuses; nothing changed. */
+bool lt_vec_move(lt_memory *memory, lt_vec *vec, size_t max_bytes);
 /* Append room for `bytes`; NULL when the budget, the reservation or the kernel refuses. */
 void *lt_vec_extend(lt_memory *memory, lt_vec *vec, size_t bytes);
 /* Cut to `bytes` and give the pages beyond back. */

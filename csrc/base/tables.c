@@ -15,7 +15,9 @@ void lt_tables_release_locked(lt_tables *t) {
     lt_index *indexes[] = {&t->string_index, &t->function_index, &t->location_index, &t->stack_index,
                            &t->bucket_index};
     for (int i = 0; i < LT_FILTER_SIZE; i++) {
-        atomic_store_explicit(&t->filter[i], 0, memory_order_relaxed);
+        if (atomic_load_explicit(&t->filter[i], memory_order_relaxed) != 0) { /* leave untouched pages unmapped */
+            atomic_store_explicit(&t->filter[i], 0, memory_order_relaxed);
+        }
     }
     lt_memory_unmap(&t->memory, t->live, t->live_capacity * sizeof(lt_live));
     t->live = NULL;
@@ -32,14 +34,32 @@ void lt_tables_release_locked(lt_tables *t) {
 bool lt_tables_reset_locked(lt_tables *t, size_t max_bytes, uint64_t interval, uint64_t seed) {
     lt_tables_release_locked(t);
     t->samples = t->stale = t->lost = t->thinned = t->free_checks = t->free_hits = t->snapshot_lock_ns = 0;
-    t->max_bytes = max_bytes;
-    t->memory.budget = max_bytes / 4 * 3;
     t->interval = interval;
     t->rng = seed;
+    return lt_tables_set_budget_locked(t, max_bytes);
+}
+
+/* A snapshot copies the buckets: they must fit into the quarter of the budget that is kept for it. */
+static size_t reservation(const lt_tables *t, const lt_vec *vec, size_t max_bytes) {
+    return vec == &t->buckets ? max_bytes / 4 : max_bytes;
+}
+
+bool lt_tables_set_budget_locked(lt_tables *t, size_t max_bytes) {
     lt_vec *vecs[VECS] = ALL_VECS(t);
-    for (int i = 0; i < VECS; i++) {
-        /* A snapshot copies the buckets: they must fit into the quarter of the budget that is kept for it. */
-        if (!lt_vec_reserve(vecs[i], vecs[i] == &t->buckets ? max_bytes / 4 : max_bytes)) {
+    t->memory.budget = max_bytes; /* moving needs both copies at once */
+    bool moved = true;
+    for (int i = 0; i < VECS && moved; i++) {
+        size_t wanted = reservation(t, vecs[i], max_bytes);
+        moved = wanted <= vecs[i]->reserved || lt_vec_move(&t->memory, vecs[i], wanted);
+    }
+    if (!moved) {
+        t->memory.budget = t->max_bytes / 4 * 3;
+        return false;
+    }
+    t->max_bytes = max_bytes;
+    t->memory.budget = max_bytes / 4 * 3;
+    while (t->memory.committed > t->memory.budget || t->buckets.bytes > max_bytes / 4) {
+        if (!lt_thin_locked(t)) {
             return false;
         }
     }

@@ -94,6 +94,10 @@ void lt_tables_release_locked(lt_tables *tables);
 /* Empty the tables and set the budget. False when the kernel refuses address space. No reader may be active. */
 bool lt_tables_reset_locked(lt_tables *tables, size_t max_bytes, uint64_t interval, uint64_t seed);
 
+/* Change the budget, thinning until the tables fit. False when the kernel refuses; the old budget may still hold then. No
+ * reader may be active. */
+bool lt_tables_set_budget_locked(lt_tables *tables, size_t max_bytes);
+
 /* Intern; LT_NONE when the budget is exhausted (the caller thins and starts over). */
 uint32_t lt_intern_string_locked(lt_tables *tables, const char *utf8, size_t bytes);
 uint32_t lt_intern_function_locked(lt_tables *tables, uint32_t name, uint32_t file, int32_t first_line);

@@ -115,7 +115,10 @@ static inline uint64_t lt_code_identity_inhook(const PyCodeObject *code) {
     mixed = mixed * 31 + (uint64_t)((PyASCIIObject *)code->co_name)->hash;
     mixed = mixed * 31 + (uint64_t)(uintptr_t)code->co_filename;
     mixed = mixed * 31 + (uint64_t)((PyASCIIObject *)code->co_filename)->hash;
-    return mixed * 31 + lt_hash_bytes(PyBytes_AS_STRING(table), (size_t)PyBytes_GET_SIZE(table), 2);
+    size_t bytes = (size_t)PyBytes_GET_SIZE(table), ends = bytes < 64 ? bytes : 64;
+    mixed = mixed * 31 + bytes;
+    mixed = mixed * 31 + lt_hash_bytes(PyBytes_AS_STRING(table), ends, 2);
+    return mixed * 31 + lt_hash_bytes(PyBytes_AS_STRING(table) + bytes - ends, ends, 3);
 #endif
 }
 

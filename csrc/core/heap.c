@@ -139,27 +139,23 @@ static void after_fork_in_child(void) {
 
 /* -- control (with the GIL) ----------------------------------------------------------------------------------------- */
 
-static int reset_tables(uint64_t interval, size_t max_bytes) {
+/* What the tables may hold of the budget: the rest of our memory is fixed. */
+static size_t fixed_bytes(void) {
+    return sizeof(lt_heap_tables) + lt_frames_cache_bytes;
+}
+
+/* Take the lock when no snapshot is being encoded. */
+static void acquire_without_readers(void) {
     for (;;) {
-        lt_self.busy = 1;
-        lt_lock_acquire(&lt_heap_tables.lock);
+        acquire(&lt_self);
         if (lt_heap_tables.readers == 0) {
-            break;
+            return;
         }
-        lt_lock_release(&lt_heap_tables.lock);
-        lt_self.busy = 0;
+        release(&lt_self);
         Py_BEGIN_ALLOW_THREADS
         nanosleep(&(struct timespec){.tv_nsec = 1000000}, NULL);
         Py_END_ALLOW_THREADS
     }
-    bool done = lt_tables_reset_locked(&lt_heap_tables, max_bytes, interval, fresh_seed());
-    lt_lock_release(&lt_heap_tables.lock);
-    lt_self.busy = 0;
-    if (!done) {
-        PyErr_SetString(PyExc_MemoryError, "cannot reserve address space for the heap profiler's tables");
-        return -1;
-    }
-    return 0;
 }
 
 int lt_heap_start(uint64_t interval, int max_frames, size_t max_bytes) {
@@ -171,26 +167,34 @@ int lt_heap_start(uint64_t interval, int max_frames, size_t max_bytes) {
         }
         fork_handlers_installed = true;
     }
+    acquire_without_readers();
+    bool done;
     if (!atomic_load(&lt_heap.active)) {
-        if (reset_tables(interval, max_bytes) < 0) {
-            return -1;
-        }
+        done = lt_tables_reset_locked(&lt_heap_tables, max_bytes - fixed_bytes(), interval, fresh_seed());
         atomic_store(&lt_heap.seed, fresh_seed());
         atomic_store(&lt_heap.slow_path_ns, 0);
     } else {
-        lt_self.busy = 1;
-        lt_lock_acquire(&lt_heap_tables.lock);
         lt_heap_tables.interval = interval;
-        lt_heap_tables.max_bytes = max_bytes;
-        lt_heap_tables.memory.budget = max_bytes / 4 * 3;
-        lt_lock_release(&lt_heap_tables.lock);
-        lt_self.busy = 0;
+        done = lt_tables_set_budget_locked(&lt_heap_tables, max_bytes - fixed_bytes());
     }
-    atomic_store(&lt_heap.interval, interval);
+    atomic_store(&lt_heap.interval, lt_heap_tables.interval);
+    release(&lt_self);
+    if (!done) {
+        PyErr_Format(PyExc_MemoryError, "cannot reserve address space for heap tables of %zu bytes", max_bytes);
+        return -1;
+    }
     atomic_store(&lt_heap.max_frames, max_frames);
     atomic_store(&lt_heap.active, true);
     next_epoch();
     return 0;
+}
+
+size_t lt_heap_table_bytes_locked(void) {
+    return lt_heap_tables.memory.committed + fixed_bytes();
+}
+
+size_t lt_heap_max_bytes_locked(void) {
+    return lt_heap_tables.max_bytes + fixed_bytes();
 }
 
 void lt_heap_stop(void) {

@@ -41,6 +41,9 @@ void lt_heap_reattach_inhook(lt_thread *self, const void *block, lt_detached det
 /* 0 or -1 with an exception set. */
 int lt_heap_start(uint64_t interval, int max_frames, size_t max_bytes);
 void lt_heap_stop(void);
+/* Memory held and its budget, the fixed part included. */
+size_t lt_heap_table_bytes_locked(void);
+size_t lt_heap_max_bytes_locked(void);
 void lt_heap_seed(uint64_t seed);
 
 #endif

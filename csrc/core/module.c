@@ -49,9 +49,9 @@ static PyObject *core_stats(PyObject *module, PyObject *unused) {
     lt_lock_acquire(&lt_heap_tables.lock);
     lt_tables *t = &lt_heap_tables;
     unsigned long long samples = t->samples, live = t->live_count, stale = t->stale, lost = t->lost,
-                       checks = t->free_checks, hits = t->free_hits, budget = t->max_bytes, thinned = t->thinned,
+                       checks = t->free_checks, hits = t->free_hits, budget = lt_heap_max_bytes_locked(), thinned = t->thinned,
                        lock_ns = t->snapshot_lock_ns, interval = t->interval,
-                       bytes = t->memory.committed + sizeof(*t) + lt_frames_cache_bytes;
+                       bytes = lt_heap_table_bytes_locked();
     lt_lock_release(&lt_heap_tables.lock);
     return Py_BuildValue("{sK sK sK sK sK sK sK sK sK sK sK sK sO sO}", "samples", samples, "live_samples", live,
                          "stale_keys", stale, "lost_samples", lost, "free_checks", checks, "free_hits", hits,
