@@ -48,11 +48,11 @@ build: $(VENV)/ready ## compile the extension in place (seconds; every command d
 ##@ See it work
 .PHONY: demo
 demo: $(VENV)/ready ## profile a JSON web service under load; the result is in artifacts/demo
-	$(PY) examples/demo.py demo
+	$(PY) -m examples.demo demo
 
 .PHONY: profile
 profile: $(VENV)/ready ## capture the service's profiles, tables and pages into artifacts/
-	$(PY) examples/demo.py profile
+	$(PY) -m examples.demo profile
 
 .PHONY: bench
 bench: $(VENV)/ready ## measure every promise of benchmarks/budgets.toml
