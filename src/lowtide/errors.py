@@ -9,6 +9,10 @@ class CoreUnavailableError(LowtideError, RuntimeError):
     """The native part is missing or refuses this interpreter; the text says why."""
 
 
+class NotStartedError(LowtideError, RuntimeError):
+    """A collector was asked for something before it was started."""
+
+
 class ProfileFormatError(LowtideError, ValueError):
     """A profile cannot be read, written or combined as it is."""
 
