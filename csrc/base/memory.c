@@ -4,7 +4,7 @@
 #include <string.h>
 #include <sys/mman.h>
 
-enum { COMMIT_STEP = 64 * 1024, FIRST_CAPACITY = 1024 };
+enum { COMMIT_STEP = 16 * 1024, FIRST_CAPACITY = 1024 };
 
 static size_t round_up(size_t bytes, size_t step) {
     return (bytes + step - 1) / step * step;

@@ -46,24 +46,20 @@ static size_t reservation(const lt_tables *t, const lt_vec *vec, size_t max_byte
 
 bool lt_tables_set_budget_locked(lt_tables *t, size_t max_bytes) {
     lt_vec *vecs[VECS] = ALL_VECS(t);
+    while (t->memory.committed > max_bytes / 4 * 3 || t->buckets.bytes > max_bytes / 4) {
+        if (!lt_thin_locked(t)) {
+            return false;
+        }
+    }
     t->memory.budget = max_bytes; /* moving needs both copies at once */
     bool moved = true;
     for (int i = 0; i < VECS && moved; i++) {
         size_t wanted = reservation(t, vecs[i], max_bytes);
         moved = wanted <= vecs[i]->reserved || lt_vec_move(&t->memory, vecs[i], wanted);
     }
-    if (!moved) {
-        t->memory.budget = t->max_bytes / 4 * 3;
-        return false;
-    }
-    t->max_bytes = max_bytes;
-    t->memory.budget = max_bytes / 4 * 3;
-    while (t->memory.committed > t->memory.budget || t->buckets.bytes > max_bytes / 4) {
-        if (!lt_thin_locked(t)) {
-            return false;
-        }
-    }
-    return true;
+    t->max_bytes = moved ? max_bytes : t->max_bytes;
+    t->memory.budget = t->max_bytes / 4 * 3;
+    return moved;
 }
 
 /* -- interning ------------------------------------------------------------------------------------------------------ */

@@ -146,7 +146,7 @@ static bool compact(lt_tables *t) {
     for (int i = 0; i < 5; i++) {
         total += counts[i];
     }
-    uint32_t *scratch = lt_memory_map(&t->memory, total * sizeof(uint32_t));
+    uint32_t *scratch = lt_memory_map(&t->memory, (total + 1) * sizeof(uint32_t));
     if (scratch == NULL) {
         return false;
     }
@@ -172,7 +172,7 @@ static bool compact(lt_tables *t) {
     }
     slide_stacks(t, &to);
     slide_buckets(t, &to);
-    lt_memory_unmap(&t->memory, scratch, total * sizeof(uint32_t));
+    lt_memory_unmap(&t->memory, scratch, (total + 1) * sizeof(uint32_t));
     lt_reindex_locked(t);
     t->compactions++;
     return true;

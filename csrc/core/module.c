@@ -4,7 +4,7 @@
 
 #include "base/pprof.h"
 
-enum { MIN_BYTES = 1 << 20, MAX_BYTES = 1 << 30 };
+enum { MIN_BYTES = 2 << 20, MAX_BYTES = 1 << 30 };
 
 static PyObject *core_start(PyObject *module, PyObject *args, PyObject *kwargs) {
     static char *names[] = {"sample_interval", "max_frames", "max_bytes", NULL};
@@ -194,7 +194,8 @@ static int exec_module(PyObject *module) {
 static PyModuleDef_Slot slots[] = {
     {Py_mod_exec, exec_module},
 #ifdef Py_mod_multiple_interpreters
-    {Py_mod_multiple_interpreters, Py_MOD_PER_INTERPRETER_GIL_SUPPORTED}, /* no Python object is kept */
+    /* The hooks serve interpreters with a GIL of their own; start and stop rely on the main one's. */
+    {Py_mod_multiple_interpreters, Py_MOD_MULTIPLE_INTERPRETERS_SUPPORTED},
 #endif
     {0, NULL},
 };

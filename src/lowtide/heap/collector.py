@@ -71,7 +71,7 @@ def start(
     Args:
         sample_interval: mean distance of two samples, bytes, 1 to 1 TiB; 1 records every block.
         max_frames: frames kept of a stack, from the leaf, 1 to 1024.
-        max_bytes: budget of the profiler's tables, bytes, 1 MiB to 1 GiB; when it is reached the interval doubles.
+        max_bytes: budget of the profiler's tables, bytes, 2 MiB to 1 GiB; when it is reached the interval doubles.
 
     Raises: SettingsError for a value out of range; CoreUnavailableError where the native core is missing or refuses.
 

@@ -10,7 +10,7 @@ VARIABLE = "LOWTIDE_HEAP"
 
 MAX_INTERVAL = 1024**4
 MAX_FRAMES = 1024
-MIN_TABLE_BYTES, MAX_TABLE_BYTES = 1024**2, 1024**3
+MIN_TABLE_BYTES, MAX_TABLE_BYTES = 2 * 1024**2, 1024**3
 MIN_EVERY_SECONDS, MAX_EVERY_SECONDS = 0.1, 365 * 86400.0
 
 
@@ -20,7 +20,7 @@ class Settings(NamedTuple):
     Args:
         sample_interval: mean distance of two samples, bytes, 1 to 1 TiB; 1 records every block.
         max_frames: frames kept of a stack, 1 to 1024.
-        max_bytes: budget of the profiler's tables, bytes, 1 MiB to 1 GiB.
+        max_bytes: budget of the profiler's tables, bytes, 2 MiB to 1 GiB.
         directory: folder that the profiles go to.
         every_seconds: longest time between two snapshots, seconds, 0.1 to a year; 0 writes at exit only.
     """
