@@ -64,13 +64,15 @@ def test_a_hook_calls_nothing_that_may_allocate_or_raise(path: Path) -> None:
 def test_locked_functions_are_called_with_the_lock_held(path: Path) -> None:
     """Whoever calls `x_locked` is `_locked` too, or takes the lock itself; a static helper answers for its callers."""
     functions = tree.c_functions(path)
-    takers = {f.name for f in functions if f.is_static and "lt_lock_acquire" in f.calls} | {"lt_lock_acquire"}
+    takers = {"lt_lock_acquire"}
+    for _ in functions:  # as often as a chain of helpers can be long
+        takers |= {f.name for f in functions if f.is_static and takers & f.calls}
 
     def is_careful(function: tree.CFunction) -> bool:
         return function.name.endswith("_locked") or bool(takers & function.calls)
 
     needs_lock: set[str] = set()
-    for _ in functions:  # as often as a chain of helpers can be long
+    for _ in functions:
         needs_lock |= {
             f.name
             for f in functions
