@@ -37,6 +37,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "debug.handlers": {"errors", "units"},
     "debug.gate": {"errors", "units"},
     "cli": EVERYTHING,
+    "__main__": {"cli"},
     "_bootstrap": {"heap"},
     "pytest_plugin": LEAVES | {"guard"},
 }
