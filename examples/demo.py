@@ -19,7 +19,7 @@ from examples.catalogue_load import import_request, make_products, scenario
 from examples.page import render_page
 from examples.service import COMMAND, LOWTIDE, ROOT, ServiceError, profiled_service
 from lowtide.profile import Profile
-from lowtide.units import format_bytes, format_count
+from lowtide.units import format_bytes, format_count, format_duration
 from tools.openload import OpenloadError, Report, run
 
 PRODUCTS = 20_000
@@ -59,7 +59,13 @@ def run_profile(out: Path, seconds: float) -> None:
         sites[f"{sample_type}: {question}"] = top_sites(heap, sample_type, n=5)
         table = _lowtide("top", "-n", "40", "--sample-type", sample_type, str(out / "heap.pb.gz"))
         (out / f"top-{sample_type}.txt").write_text(table)
-    (out / "index.html").write_text(render_page(out, SHOWN_COMMAND, report.as_table(), sites))
+    summary = (
+        f"{PRODUCTS:,} products imported, then {RATE} requests a second for {seconds:g} s (p99 "
+        f"{format_duration(report.latency.percentile(99))}): {format_bytes(heap.total('alloc_space'))} allocated in "
+        f"{format_count(heap.total('alloc_objects'))} blocks, {format_bytes(heap.total('inuse_space'))} in use at the "
+        f"end; one sample every {format_bytes(heap.period)}."
+    )
+    (out / "index.html").write_text(render_page(out, summary, report.as_table(), sites))
     print(f"\n{report.as_table()}\n\nindex page    {_shown(out / 'index.html')}   (open it in a browser)")
 
 

@@ -35,18 +35,19 @@ li span { display: block; color: var(--soft); font-size: .875rem; font-weight: 4
 table { width: 100%; border-collapse: collapse; font-size: .875rem; }
 th, td { padding: .5rem 1rem; border-top: 1px solid var(--line); text-align: left; white-space: nowrap; }
 tr:first-child > * { border-top: 0; } th { color: var(--soft); font-weight: 500; }
-td:nth-child(-n+2), th:nth-child(-n+2) { text-align: right; font-variant-numeric: tabular-nums; }
+td:nth-child(-n+2), th:nth-child(-n+2) { width: 1%; text-align: right; font-variant-numeric: tabular-nums; }
+td:last-child { overflow-wrap: anywhere; white-space: normal; } td span { color: var(--soft); }
 td.share { background: linear-gradient(to right, var(--bar) var(--width), transparent var(--width)); }
 pre, code { font: .8125rem/1.6 ui-monospace, monospace; } pre { margin: 0; padding: 1rem; }
 """
 
 
-def render_page(out: Path, command: str, load: str, sites: dict[str, list[dict[str, str]]]) -> str:
+def render_page(out: Path, summary: str, load: str, sites: dict[str, list[dict[str, str]]]) -> str:
     """Return the page that links what is in `out`.
 
     Args:
         out: folder the page will be in.
-        command: how the service was started.
+        summary: what was run and what came of it, in a sentence.
         load: the load generator's table.
         sites: rows (value, share, name, place) by title.
     """
@@ -67,7 +68,7 @@ def render_page(out: Path, command: str, load: str, sites: dict[str, list[dict[s
 </head>
 <body>
 <h1>The catalogue service under load</h1>
-<p><code>{escape(command)}</code></p>
+<p>{escape(summary)}</p>
 <h2>Files</h2>
 <ul>
 {files}
@@ -83,8 +84,8 @@ def render_page(out: Path, command: str, load: str, sites: dict[str, list[dict[s
 def _table(rows: list[dict[str, str]]) -> str:
     body = "\n".join(
         f'<tr><td>{escape(row["value"])}</td><td class="share" style="--width: {row["share"]}">{row["share"]}</td>'
-        f"<td><code>{escape(row['name'])}</code></td><td><code>{escape(row['place'])}</code></td></tr>"
+        f"<td><code>{escape(row['name'])}<br><span>{escape(row['place'])}</span></code></td></tr>"
         for row in rows
     )
-    head = "<tr><th>estimate ± standard error</th><th>share</th><th>function</th><th>line</th></tr>"
+    head = "<tr><th>estimate ± standard error</th><th>share</th><th>line</th></tr>"
     return f'<div class="scroll"><table>\n{head}\n{body}\n</table></div>'
