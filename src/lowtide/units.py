@@ -27,7 +27,7 @@ def parse_bytes(text: str) -> int:
     """
     amount, unit = _split(text)
     if amount is None or unit.lower() not in _BYTES:
-        raise SettingsError(f"expected a size such as 512KiB, 64MiB or 4096, got {text!r}")
+        raise SettingsError(f"expected a size such as 512KiB, 64MiB or 4096, got {text[:40]!r}")
     return round(_times(amount, _BYTES[unit.lower()]))
 
 
@@ -42,7 +42,7 @@ def parse_duration(text: str) -> float:
     """
     amount, unit = _split(text)
     if amount is None or unit not in _SECONDS:
-        raise SettingsError(f"expected a duration such as 500ms, 60s or 2m, got {text!r}")
+        raise SettingsError(f"expected a duration such as 500ms, 60s or 2m, got {text[:40]!r}")
     return float(amount) * _SECONDS[unit]
 
 

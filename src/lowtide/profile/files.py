@@ -8,19 +8,24 @@ from typing import BinaryIO
 
 from lowtide.errors import SettingsError
 
+_CHUNK_BYTES = 1 << 20
+
 
 def read_bytes(file: str | os.PathLike[str] | BinaryIO, max_bytes: int) -> bytes:
-    """Read a file, but never more than one byte past `max_bytes`.
+    """Read a file; stop soon after `max_bytes`, however long it is.
 
     Raises: OSError where the file cannot be read.
     """
     if isinstance(file, (str, os.PathLike)):
         with Path(file).open("rb") as stream:
-            return stream.read(max_bytes + 1)
-    data = file.read(max_bytes + 1)
-    if not isinstance(data, bytes):
-        raise SettingsError(f"expected a file opened in binary mode, got {type(data).__name__} from {file!r}")
-    return data
+            return read_bytes(stream, max_bytes)
+    chunks, size = [], 0
+    while size <= max_bytes and (chunk := file.read(_CHUNK_BYTES)):
+        if not isinstance(chunk, bytes):
+            raise SettingsError(f"expected a file opened in binary mode, got {type(chunk).__name__} from {file!r}")
+        chunks.append(chunk)
+        size += len(chunk)
+    return b"".join(chunks)
 
 
 def write_bytes(file: str | os.PathLike[str] | BinaryIO, data: bytes) -> None:

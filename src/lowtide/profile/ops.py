@@ -46,7 +46,11 @@ def top(profile: ProfileData, n: int, sample_type: str | None, by: By) -> list[R
 def total(profile: ProfileData, sample_type: str | None = None) -> int:
     """Add up a column, each sample by its absolute value as pprof does: what percentages relate to."""
     column = sample_type_index(profile, sample_type)
-    return sum(abs(sample.values[column]) for sample in profile.samples)
+    # Equal samples are one to pprof; a difference keeps both of its sides apart.
+    sums: defaultdict[tuple[int, tuple[Label, ...]], int] = defaultdict(int)
+    for sample in profile.samples:
+        sums[id(sample.locations), sample.labels] += sample.values[column]
+    return sum(map(abs, sums.values()))
 
 
 def sample_type_index(profile: ProfileData, sample_type: str | None) -> int:
@@ -141,7 +145,7 @@ def _stack_sites(by: By) -> Callable[[tuple[Location, ...]], tuple[Site, set[Sit
 def variance(profile: ProfileData, sample: Sample, column: int) -> float | None:
     """Estimate the variance of one value of a heap sample, None where the profile does not tell how it was sampled.
 
-    Source: Horvitz-Thompson; a block of s bytes is kept with p = 1 - exp(-s / interval), so a count that was scaled up
+    *Source:* Horvitz-Thompson; a block of s bytes is kept with p = 1 - exp(-s / interval), so a count that was scaled up
     to n has variance n (1-p) / p.
     """
     if profile.period_type != HEAP_PERIOD_TYPE:

@@ -12,7 +12,7 @@ from lowtide.profile.model import ProfileData, Row
 class Profile(ProfileData):
     """A profile in pprof's terms: samples of stacks, one value for each sample type. Immutable.
 
-    Threads: safe to share.
+    *Threads:* safe to share.
     """
 
     __slots__ = ()
@@ -26,7 +26,7 @@ class Profile(ProfileData):
             max_bytes: size beyond which it is refused, in the file and inflated, bytes.
 
         Raises: ProfileFormatError where it is malformed or too large; OSError where it cannot be read.
-        Cost: some ten times the inflated size in memory; a second for about a million frames.
+        *Cost:* some ten times the inflated size in memory; a second for about a million frames.
         """
         data = files.read_bytes(file, max_bytes)
         try:

@@ -1,6 +1,6 @@
 """pprof's profile.proto, both ways: what lowtide's files hold and what Go's tools read and write.
 
-Source: proto/profile.proto of github.com/google/pprof
+*Source:* proto/profile.proto of github.com/google/pprof
 """
 
 import gzip
@@ -101,7 +101,7 @@ def encode(profile: ProfileData) -> bytes:
 def compress(raw: bytes) -> bytes:
     """Gzip an encoded profile; equal input gives equal bytes, for the header carries no time.
 
-    Threads: releases the GIL.
+    *Threads:* releases the GIL.
     """
     return zlib.compress(raw, level=1, wbits=31)
 

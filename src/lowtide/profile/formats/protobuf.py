@@ -3,7 +3,7 @@
 A message's schema is a string with one letter a field, from field 1 on: `s` int64, `u` uint64 or bool, capitals for
 repeated ones, `M` for repeated messages or strings. Fields beyond the schema are skipped, as protobuf demands.
 
-Source: https://protobuf.dev/programming-guides/encoding
+*Source:* https://protobuf.dev/programming-guides/encoding
 """
 
 from collections.abc import Iterable, Sequence
