@@ -89,7 +89,7 @@ $(PY):
 $(VENV)/built: $(PY) pyproject.toml setup.py $(C_SOURCES)
 	@echo "building lowtide into $(VENV)"
 	@$(PY) -m pip install -q --no-deps -e . >$(VENV)/build.log 2>&1 \
-	  || { grep -m 1 '^ *lowtide: ' $(VENV)/build.log || cat $(VENV)/build.log; exit 1; } >&2
+	  || { grep -m 1 -o 'lowtide: .*' $(VENV)/build.log || cat $(VENV)/build.log; exit 1; } >&2
 	@touch $@
 
 $(VENV)/ready: $(VENV)/built
