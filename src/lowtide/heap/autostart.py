@@ -4,9 +4,15 @@ import os
 import sys
 from contextlib import suppress
 from functools import cache
+from typing import TYPE_CHECKING
 
 from lowtide.heap import collector
 from lowtide.heap.settings import VARIABLE, Settings, parse
+
+if TYPE_CHECKING:
+    from lowtide.heap.writer import PeriodicWriter
+
+_writers: list["PeriodicWriter"] = []
 
 
 @cache
@@ -25,6 +31,12 @@ def start_from_environment() -> None:
         _warn(f"{VARIABLE}: {error}; the program runs without a heap profile")
 
 
+def abandon() -> None:
+    """Write no profile of this process: it is lowtide's own command line, started where services are watched."""
+    while _writers:
+        _writers.pop().abandon()
+
+
 @collector.unseen
 def _start(settings: Settings) -> None:
     from lowtide.heap.writer import PeriodicWriter
@@ -32,7 +44,9 @@ def _start(settings: Settings) -> None:
     directory = os.path.abspath(settings.directory)
     os.makedirs(directory, exist_ok=True)
     collector.start(settings.sample_interval, settings.max_frames, settings.max_bytes)
-    PeriodicWriter(directory, settings.every_seconds, _warn).begin()
+    writer = PeriodicWriter(directory, settings.every_seconds, _warn)
+    writer.begin()
+    _writers.append(writer)
 
 
 def _warn(problem: str) -> None:

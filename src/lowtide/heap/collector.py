@@ -207,7 +207,7 @@ def _comments(counted: "_core.HeapStats") -> list[str]:
         *(f"ancestor {ancestor}" for ancestor in _lineage if ancestor != process),
         "inuse counts blocks allocated since the profiler was started and not freed yet",
         "blocks that CPython serves from its own free lists are not seen",
-        f"the profiler's tables hold {format_bytes(counted['table_bytes'])} of {format_bytes(counted['max_bytes'])}",
+        f"tables hold {format_bytes(counted['table_bytes'])} of {format_bytes(counted['max_bytes'])}",
     ]
     if counted["displaced"]:
         comments.append("another allocator hook displaced lowtide's: what was allocated since is missing")

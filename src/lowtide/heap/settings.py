@@ -81,12 +81,34 @@ def parse(text: str, base: Settings = Settings()) -> Settings:  # noqa: B008 - a
         if key not in _FIELDS:
             raise SettingsError(f"expected one of the keys {', '.join(_FIELDS)}, got {key!r}")
         try:
-            values[_FIELDS[key]] = _parse_value(key, value)
+            values[_FIELDS[key]] = parse_value(key, value)
         except SettingsError as error:
             raise SettingsError(f"{key}: {error}") from None
     settings = base._replace(**values)
     validate(settings.sample_interval, settings.max_frames, settings.max_bytes)
     return settings
+
+
+def parse_value(key: str, text: str) -> Any:
+    """Read the value of one key.
+
+    Raises: SettingsError, without the key.
+    """
+    if key == "every":
+        # Whole milliseconds, so that the text of a duration reads back as the same duration.
+        seconds = round(parse_duration(text), 3)
+        if not (seconds == 0 or MIN_EVERY_SECONDS <= seconds <= MAX_EVERY_SECONDS):
+            raise SettingsError(f"expected 0 (at exit only) or 100ms to 8760h, got {text!r}")
+        return seconds
+    if key in ("interval", "bytes"):
+        return parse_bytes(text)
+    if key == "frames":
+        if not (text.isascii() and text.strip().isdecimal()):
+            raise SettingsError(f"expected a whole number, got {text!r}")
+        return int(text)
+    if not text:
+        raise SettingsError("expected a folder, got nothing")
+    return text
 
 
 def to_text(settings: Settings) -> str:
@@ -107,21 +129,3 @@ def to_text(settings: Settings) -> str:
 
 def _format_value(value: float | str) -> str:
     return f"{value:.12g}" if isinstance(value, float) else str(value)
-
-
-def _parse_value(key: str, text: str) -> int | float | str:
-    if key == "every":
-        # Whole milliseconds, so that the text of a duration reads back as the same duration.
-        seconds = round(parse_duration(text), 3)
-        if not (seconds == 0 or MIN_EVERY_SECONDS <= seconds <= MAX_EVERY_SECONDS):
-            raise SettingsError(f"expected 0 (at exit only) or 100ms to 8760h, got {text!r}")
-        return seconds
-    if key in ("interval", "bytes"):
-        return parse_bytes(text)
-    if key == "frames":
-        if not (text.isascii() and text.strip().isdecimal()):
-            raise SettingsError(f"expected a whole number, got {text!r}")
-        return int(text)
-    if not text:
-        raise SettingsError("expected a folder, got nothing")
-    return text

@@ -56,6 +56,12 @@ class PeriodicWriter:
         self._start_clock()
         self._start_thread()
 
+    def abandon(self) -> None:
+        """Write no more, not even at exit."""
+        atexit.unregister(self._finish)
+        self._stop_thread()
+        self._every = 0.0
+
     def _start_clock(self) -> None:
         self._pause = min(FIRST_PAUSE_SECONDS, self._every)
         self._due = monotonic() + self._pause

@@ -1,0 +1,5 @@
+"""The command line: one command, one file."""
+
+from lowtide.cli.app import main
+
+__all__ = ["main"]

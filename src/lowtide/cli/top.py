@@ -1,0 +1,41 @@
+"""`lowtide top`."""
+
+import click
+
+from lowtide.cli import inputs, options, outputs
+from lowtide.profile.ops import By
+
+
+@click.command(
+    epilog="""\b
+    Examples:
+      lowtide top lowtide-out                              what holds memory now, all processes together
+      lowtide top --sample-type alloc_objects lowtide-out  where it churns
+      lowtide top --by function --focus orders heap.pb.gz  in one corner of the code
+      lowtide top --format json -n 3 heap.pb.gz            for a program
+
+    \b
+    flat is what a place allocated itself, cum adds what it called, ± is the standard error of flat.
+    """
+)
+@options.files
+@options.ranking
+def command(
+    *,
+    files: tuple[str, ...],
+    limit: int,
+    sample_type: str | None,
+    by: By,
+    output_format: str,
+    focus: str | None,
+    ignore: str | None,
+    max_bytes: int,
+) -> None:
+    """Rank places in the code by what they account for.
+
+    Several FILEs, and the files of a folder, are added up; memory that forked processes share counts once.
+    """
+    profile = inputs.read(files, max_bytes, focus, ignore)
+    outputs.show_ranking(
+        profile, " + ".join(files), limit=limit, sample_type=sample_type, by=by, output_format=output_format
+    )
