@@ -34,6 +34,9 @@ def imports(path: Path) -> Iterator[tuple[int, str]]:
         elif isinstance(node, ast.ImportFrom):
             base = package[: len(package) - node.level + 1] if node.level else ()
             origin = ".".join([*base, *([node.module] if node.module else [])])
+            if origin == PACKAGE.name:  # the facade, whatever is taken from it
+                yield node.lineno, origin
+                continue
             for alias in node.names:
                 # `from lowtide.x import y` names a module only where y is one; elsewhere the whole name tells more.
                 below = PACKAGE.parent / Path(*origin.split(".")) / alias.name
