@@ -34,10 +34,10 @@ def imports(path: Path) -> Iterator[tuple[int, str]]:
         elif isinstance(node, ast.ImportFrom):
             base = package[: len(package) - node.level + 1] if node.level else ()
             origin = ".".join([*base, *([node.module] if node.module else [])])
-            if origin == PACKAGE.name:  # the facade, whatever is taken from it
-                yield node.lineno, origin
-                continue
             for alias in node.names:
+                if origin == PACKAGE.name and not (PACKAGE / f"{alias.name}.pyi").exists():
+                    yield node.lineno, origin  # the facade, whatever is taken from it but an extension
+                    continue
                 # `from lowtide.x import y` names a module only where y is one; elsewhere the whole name tells more.
                 below = PACKAGE.parent / Path(*origin.split(".")) / alias.name
                 is_module = below.with_suffix(".py").exists() or below.with_suffix(".pyi").exists() or below.is_dir()
