@@ -2,7 +2,6 @@
 // into view. Subtrees narrower than a pixel are not walked, so the work per frame hangs on the window, not the profile.
 
 const ROW = 21, GAP = 1, LEAST_WIDTH = 0.7, LABEL_WIDTH = 26, PADDING = 5, ZOOM_MS = 220, FADED = 0.3;
-const MARGIN = 6; // the padding of #chart and the place where the canvas sticks
 const stillness = matchMedia("(prefers-reduced-motion: reduce)");
 
 function isInside(node, ancestor) {
@@ -167,7 +166,7 @@ class Chart {
     if (this.pending) cancelAnimationFrame(this.pending);
     this.pending = undefined;
     if (!this.costs || !this.host.clientWidth) return;
-    const width = this.host.clientWidth - 2 * MARGIN, height = this.host.clientHeight - 2 * MARGIN;
+    const { clientWidth: width, clientHeight: height } = this.host;
     this.resize(width, height);
     const { pen, costs, view, zoom } = this;
     const scale = width / Math.max(view[1] - view[0], 1e-9);
@@ -187,6 +186,7 @@ class Chart {
     }
     for (const row of this.rows) row?.sort((a, b) => a.x - b.x);
     this.sheet.style.height = `${Math.max(this.rows.length * ROW, height)}px`;
+    this.sheet.classList.toggle("at-root", this.focus === 0);
     this.ring("#focused", this.focus);
     this.ring("#hovered", this.hover);
   }
