@@ -22,7 +22,7 @@ function groupColour([, kind, slot], shade = 0) {
   const [l, c, h] = {
     app: [dark ? lightness - 0.04 : lightness, chroma, hue],
     package: dark ? [lightness * 0.5 + 0.265, chroma * 0.82, hue] : [lightness * 0.5 + 0.455, chroma * 0.78, hue],
-    stdlib: [(dark ? 0.33 : 0.875) + (slot % 4) * 0.012, dark ? 0.016 : 0.028, 64 + slot * 2],
+    stdlib: [(dark ? 0.33 : 0.85) + (slot % 4) * 0.02, dark ? 0.024 : 0.036, 48 + slot * 4],
     root: [dark ? 0.28 : 0.94, 0.01, 60],
   }[kind];
   return { fill: `oklch(${(l + shade).toFixed(3)} ${c.toFixed(3)} ${h})`, ink: l < 0.55 ? LIGHT_INK : DARK_INK };
