@@ -1,6 +1,7 @@
 #define _GNU_SOURCE
 #include "base/lock.h"
 
+#include <errno.h>
 #include <linux/futex.h>
 #include <stddef.h>
 #include <sys/syscall.h>
@@ -17,9 +18,11 @@ void lt_lock_wait(lt_lock *lock) {
             return;
         }
     }
+    int saved_errno = errno; /* a hook that frees may run between a failed call and the look at its errno */
     while (atomic_exchange_explicit(&lock->state, 2, memory_order_acquire) != 0) {
         syscall(SYS_futex, &lock->state, FUTEX_WAIT_PRIVATE, 2, NULL, NULL, 0);
     }
+    errno = saved_errno;
 }
 
 void lt_lock_wake(lt_lock *lock) {

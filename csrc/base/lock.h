@@ -1,7 +1,7 @@
 /* A futex lock: four bytes, no destructor, legal inside an allocator hook and after fork.
  *
  * pthread_mutex_t would do, but its state after fork is undefined for the child and sanitised builds intercept it with
- * code that allocates. Uncontended cost: one atomic exchange to take, one to release.
+ * code that allocates. Uncontended cost: one atomic exchange to take, one to release. Keeps errno.
  */
 #ifndef LT_LOCK_H
 #define LT_LOCK_H
