@@ -1,42 +1,8 @@
-/* The heap profiler's state in this process: settings, tables, and what a hook does with a sampled block. */
+/* Control of the heap profiler; the hooks' side of it is in core.h. Callers hold the GIL. */
 #ifndef LT_HEAP_H
 #define LT_HEAP_H
 
-#include "core/frames.h"
-
-typedef struct {
-    _Atomic bool active;
-    _Atomic uint64_t interval;
-    _Atomic int max_frames;
-    _Atomic uint64_t seed;
-    _Atomic uint64_t threads; /* seen since start: gives each its own random stream */
-    _Atomic uint64_t slow_path_ns;
-} lt_heap_settings;
-
-/* Not -fvisibility, which leaves declarations alone: a hook must not go through the global offset table. */
-#define LT_HIDDEN __attribute__((visibility("hidden")))
-
-extern LT_HIDDEN lt_heap_settings lt_heap;
-/* Bumped after every change of the settings; a thread that sees a new one draws anew. Not _Atomic, because compilers do not
- * fold an atomic load into the compare that follows; written with __atomic builtins only. */
-extern LT_HIDDEN uint32_t lt_heap_epoch;
-extern LT_HIDDEN lt_tables lt_heap_tables;
-extern LT_HIDDEN __thread lt_thread lt_self;
-
-/* Start counting down under the settings in force. */
-void lt_heap_sync_inhook(lt_thread *self);
-
-/* The block that crossed the countdown: record it (unless parked) and draw the next countdown. Keeps errno. */
-void lt_heap_sample_inhook(lt_thread *self, lt_domain domain, const void *block, size_t size);
-
-/* The bucket a sampled block was taken from the live table of, to be put back when a realloc fails. */
-typedef struct {
-    uint32_t bucket; /* LT_NONE: the block was not sampled */
-    uint32_t compactions;
-} lt_detached;
-
-lt_detached lt_heap_detach_inhook(lt_thread *self, const void *block);
-void lt_heap_reattach_inhook(lt_thread *self, const void *block, lt_detached detached);
+#include "core/core.h"
 
 /* 0 or -1 with an exception set. */
 int lt_heap_start(uint64_t interval, int max_frames, size_t max_bytes);

@@ -2,7 +2,7 @@
 #ifndef LT_HOOKS_H
 #define LT_HOOKS_H
 
-#include "core/heap.h"
+#include "core/core.h"
 
 /* Put the hooks on top of each domain's allocator, where a probe finds them out of the chain. They are never taken off. */
 void lt_hooks_install(void);

@@ -1,4 +1,5 @@
 /* lowtide._core: the method table. Contract: src/lowtide/_core.pyi. */
+#include "core/heap.h"
 #include "core/hooks.h"
 #include "core/selftest.h"
 
@@ -156,6 +157,9 @@ static int run_callback(void *callback) {
 
 static PyObject *core_call_soon(PyObject *module, PyObject *callback) {
     (void)module;
+    if (!PyCallable_Check(callback)) {
+        return PyErr_Format(PyExc_TypeError, "callback must be callable, got %s", Py_TYPE(callback)->tp_name);
+    }
     Py_INCREF(callback);
     if (Py_AddPendingCall(run_callback, callback) < 0) {
         Py_DECREF(callback);

@@ -1,6 +1,6 @@
 #include "core/selftest.h"
 
-#include "core/heap.h"
+#include "core/core.h"
 
 static PyObject *text_of(const lt_tables *tables, uint32_t id) {
     const lt_string *s = LT_AT(tables->strings, lt_string, id);
