@@ -3,15 +3,26 @@
 
 #include <string.h>
 #include <sys/mman.h>
+#include <unistd.h>
 
-enum { COMMIT_STEP = 16 * 1024, FIRST_CAPACITY = 1024 };
+enum { FIRST_CAPACITY = 1024 };
 
 static size_t round_up(size_t bytes, size_t step) {
     return (bytes + step - 1) / step * step;
 }
 
+static size_t page_bytes(void) {
+    return (size_t)sysconf(_SC_PAGESIZE); /* 64 KiB on some aarch64 kernels */
+}
+
+/* Arrays grow by a few pages at a time, to save system calls. */
+static size_t round_to_commit(size_t bytes) {
+    size_t page = page_bytes();
+    return round_up(bytes, page > 16 * 1024 ? page : 16 * 1024);
+}
+
 void *lt_memory_map(lt_memory *memory, size_t bytes) {
-    bytes = round_up(bytes, 4096);
+    bytes = round_up(bytes, page_bytes());
     if (bytes > memory->budget || memory->committed > memory->budget - bytes) {
         return NULL;
     }
@@ -25,7 +36,7 @@ void *lt_memory_map(lt_memory *memory, size_t bytes) {
 
 void lt_memory_unmap(lt_memory *memory, void *pages, size_t bytes) {
     if (pages != NULL) {
-        bytes = round_up(bytes, 4096);
+        bytes = round_up(bytes, page_bytes());
         munmap(pages, bytes);
         memory->committed -= bytes;
     }
@@ -34,7 +45,7 @@ void lt_memory_unmap(lt_memory *memory, void *pages, size_t bytes) {
 void *lt_vec_extend(lt_memory *memory, lt_vec *vec, size_t bytes) {
     size_t wanted = vec->bytes + bytes;
     if (wanted > vec->committed) {
-        size_t committed = round_up(wanted, COMMIT_STEP);
+        size_t committed = round_to_commit(wanted);
         size_t more = committed - vec->committed;
         if (committed > vec->reserved || memory->committed + more > memory->budget ||
             mprotect(vec->base + vec->committed, more, PROT_READ | PROT_WRITE) != 0) {
@@ -49,7 +60,7 @@ void *lt_vec_extend(lt_memory *memory, lt_vec *vec, size_t bytes) {
 }
 
 void lt_vec_truncate(lt_memory *memory, lt_vec *vec, size_t bytes) {
-    size_t keep = round_up(bytes, COMMIT_STEP);
+    size_t keep = round_to_commit(bytes);
     if (keep < vec->committed) {
         size_t surplus = vec->committed - keep;
         madvise(vec->base + keep, surplus, MADV_DONTNEED);
@@ -69,7 +80,7 @@ void lt_vec_release(lt_memory *memory, lt_vec *vec) {
 }
 
 bool lt_vec_move(lt_memory *memory, lt_vec *vec, size_t max_bytes) {
-    size_t reserved = round_up(max_bytes, COMMIT_STEP);
+    size_t reserved = round_to_commit(max_bytes);
     void *base = mmap(NULL, reserved, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
     if (base == MAP_FAILED) {
         return false;
