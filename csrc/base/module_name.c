@@ -50,7 +50,13 @@ size_t lt_module_name(const lt_pprof_header *header, lt_text file, char *out, si
             file.bytes -= strlen("/__init__");
         }
     }
-    size_t bytes = file.bytes < room ? file.bytes : room;
+    size_t bytes = file.bytes;
+    if (bytes > room) {
+        bytes = room;
+        while (bytes > 0 && (file.data[bytes] & 0xc0) == 0x80) {
+            bytes--; /* half a character would make the whole profile unreadable */
+        }
+    }
     for (size_t i = 0; i < bytes; i++) {
         out[i] = file.data[i] == '/' ? '.' : file.data[i];
     }

@@ -4,9 +4,9 @@
 
 #include "base/pprof.h"
 
-/* Write at most `room` bytes of the dotted name to `out` and return how many. `/site/pkg/mod.py` under the root `/site` is
- * `pkg.mod`, a package's `__init__.py` is the package, `<frozen x>` is `x`, the script is `__main__`, and a file under no
- * root keeps its last part. */
+/* Write the dotted name to `out`, cut between two characters where it is longer than `room` bytes, and return its length.
+ * `/site/pkg/mod.py` under the root `/site` is `pkg.mod`, a package's `__init__.py` is the package, `<frozen x>` is `x`,
+ * the script is `__main__`, and a file under no root keeps its last part. */
 size_t lt_module_name(const lt_pprof_header *header, lt_text file, char *out, size_t room);
 
 #endif
