@@ -11,6 +11,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import HealthCheck, settings
+
+# How fast the machine is decides no test.
+settings.register_profile("lowtide", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("lowtide")
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

@@ -1,7 +1,5 @@
 """Every Hypothesis strategy of the suite."""
 
-import itertools
-
 from hypothesis import strategies as st
 
 from lowtide.profile import Function, Label, Line, Location, Mapping, Profile, Sample, ValueType
@@ -38,6 +36,14 @@ SCRIPT = Mapping(
     has_inline_frames=True,
 )
 
+# Each function at two lines, and each inlined into the next one.
+LOCATIONS = tuple(
+    Location(tuple(lines), mapping=SCRIPT)
+    for function, caller in zip(FUNCTIONS, FUNCTIONS[1:] + FUNCTIONS[:1], strict=True)
+    for lines in ([Line(function, 1)], [Line(function, 2)], [Line(function, 3), Line(caller, 1)])
+)
+
+DEFAULT_INTERVAL = st.just(524288)
 int64s = st.integers(1 - 2**63, 2**63 - 1)
 uint64s = st.integers(0, 2**64 - 1)
 texts = st.text(st.characters(exclude_categories=["Cs"]), max_size=12)
@@ -84,31 +90,29 @@ def any_profiles(draw: st.DrawFn) -> Profile:
 
 
 @st.composite
-def heap_samples(draw: st.DrawFn, *, inherited: bool = False) -> Sample:
+def heap_samples(draw: st.DrawFn, *, inherited: bool) -> Sample:
     """Draw a sample as the heap profiler writes it: columns that agree with each other and with the block's size."""
-    lines = st.builds(Line, st.sampled_from(FUNCTIONS), st.integers(1, 3))
-    location = st.lists(lines, min_size=1, max_size=2).map(lambda frames: Location(tuple(frames), mapping=SCRIPT))
-    stack = draw(st.lists(location, min_size=1, max_size=5).map(tuple))
+    stack = draw(st.lists(st.sampled_from(LOCATIONS), min_size=1, max_size=5).map(tuple))
     size = draw(st.sampled_from([1, 48, 512, 4096, 10**6]))
-    in_use, freed = draw(st.integers(0, 1000)), draw(st.integers(0, 1000))
+    in_use, freed = draw(st.tuples(st.integers(0, 1000), st.integers(0, 1000)))
     labels = [Label("bytes", num=size, num_unit="bytes"), Label("domain", draw(st.sampled_from(["obj", "mem", "raw"])))]
-    allocated = in_use + freed
     if inherited and draw(st.booleans()):
         labels.append(Label("origin", "parent"))
-        allocated = 0
+        return Sample(stack, (0, 0, in_use, in_use * size), tuple(labels))
+    allocated = in_use + freed
     return Sample(stack, (allocated, allocated * size, in_use, in_use * size), tuple(labels))
 
 
 @st.composite
 def heap_profiles(
-    draw: st.DrawFn, *, periods: st.SearchStrategy[int] | None = None, inherited: bool = False
+    draw: st.DrawFn, *, periods: st.SearchStrategy[int] = DEFAULT_INTERVAL, inherited: bool = False
 ) -> Profile:
     """Draw a heap profile."""
     return Profile(
         HEAP_TYPES,
         tuple(draw(st.lists(heap_samples(inherited=inherited), max_size=8))),
         period_type=SPACE,
-        period=draw(periods or st.just(524288)),
+        period=draw(periods),
         time_nanos=draw(st.integers(1, 2 * 10**18)),
         mappings=(SCRIPT,),
     )
@@ -133,8 +137,3 @@ def damaged(draw: st.DrawFn, originals: st.SearchStrategy[bytes]) -> bytes:
             case "repeat":
                 data[start:start] = data[start:end]
     return bytes(data)
-
-
-def process_comments(identities: tuple[str, ...]) -> tuple[str, ...]:
-    """Write the comments of a process, the first identity, and of its ancestors, the others."""
-    return (f"process {identities[0]}", *(f"ancestor {ancestor}" for ancestor in itertools.islice(identities, 1, None)))

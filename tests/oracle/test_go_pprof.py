@@ -20,7 +20,7 @@ from tests.strategies import HEAP_TYPES, heap_profiles
 pytestmark = [pytest.mark.oracle, pytest.mark.timeout(120, func_only=True)]
 
 # Each example is a few processes.
-few = settings(max_examples=30, deadline=None)
+few = settings(max_examples=30)
 sample_types = st.sampled_from([kind.type for kind in HEAP_TYPES])
 
 AS_PPROF_SHOWS = {1: "1B", 48: "48B", 512: "512B", 4096: "4kB", 10**6: "976.56kB"}
