@@ -37,7 +37,8 @@ def replacing(path: str) -> Iterator[BinaryIO]:
         with open(path, "wb") as file:
             yield file
         return
-    temporary = f"{path}.{os.getpid()}.{get_native_id()}.tmp"
+    folder, name = os.path.split(path)
+    temporary = os.path.join(folder, f".{name[:200]}.{os.getpid()}.{get_native_id()}.tmp")
     try:
         with open(temporary, "wb") as file:
             yield file

@@ -10,19 +10,25 @@ import os
 import sys
 from _thread import LockType, allocate_lock, get_native_id, start_new_thread
 from collections.abc import Callable
-from contextlib import suppress
-from signal import SIG_BLOCK, SIGBUS, SIGFPE, SIGILL, SIGSEGV, pthread_sigmask, valid_signals
+from signal import SIG_BLOCK, SIG_SETMASK, SIGBUS, SIGFPE, SIGILL, SIGSEGV, pthread_sigmask, valid_signals
 from time import monotonic, sleep
+from types import FrameType
 
 from lowtide import _core
 from lowtide.heap.collector import identity, unseen, write
 
 FIRST_PAUSE_SECONDS = 1.0
 PATIENCE_SECONDS = 1.0  # that a fork or an exit waits for a write under way
+HOOK_DEPTH = 32  # frames; deeper than any hook that runs at a fork
 LAST_OF_ALL = -1000  # priority among multiprocessing's finalizers: after the child's own children are joined
 
 # Not those that the thread's own instructions raise: blocked, they would kill the program past its faulthandler.
 _SIGNALS = valid_signals() - {SIGSEGV, SIGBUS, SIGFPE, SIGILL}
+
+
+def _position(frame: FrameType) -> tuple[int, int]:
+    """Name the instruction that a frame executes, without holding on to the program's objects."""
+    return id(frame.f_code), frame.f_lasti
 
 
 class PeriodicWriter:
@@ -44,6 +50,7 @@ class PeriodicWriter:
         self._locks: tuple[LockType, LockType] | None = None
         self._native_id = 0
         self._thread_is_due = False
+        self._fork_call = (0, 0)
         self._known_to_multiprocessing = False
 
     @unseen
@@ -51,7 +58,7 @@ class PeriodicWriter:
         """Write from now on, in this process and in its forked children."""
         atexit.register(self._finish)
         os.register_at_fork(
-            before=self._stop_thread, after_in_parent=self._after_fork, after_in_child=self._after_fork_in_child
+            before=self._before_fork, after_in_parent=self._after_fork, after_in_child=self._after_fork_in_child
         )
         self._start_clock()
         self._start_thread()
@@ -68,22 +75,25 @@ class PeriodicWriter:
 
     # The thread
 
-    @unseen
     def _start_thread(self) -> None:
-        self._thread_is_due = False
         if self._every and self._locks is None:
             wake, gone = allocate_lock(), allocate_lock()
             wake.acquire()
             gone.acquire()
-            with suppress(RuntimeError):  # no more threads to be had, or the interpreter is shutting down
+            # The thread inherits the mask: one moment without it, and it may take a signal that the program waits for.
+            mask = pthread_sigmask(SIG_BLOCK, _SIGNALS)
+            try:
                 start_new_thread(self._run, (wake, gone))
                 self._locks = wake, gone
+            except RuntimeError:  # no more threads to be had, or the interpreter is shutting down
+                pass
+            finally:
+                pthread_sigmask(SIG_SETMASK, mask)
 
     def _run(self, wake: LockType, gone: LockType) -> None:
         _core.bypass(True)
         self._native_id = get_native_id()
         try:
-            pthread_sigmask(SIG_BLOCK, _SIGNALS)
             while not wake.acquire(timeout=max(0.0, self._due - monotonic())):
                 self._write()
                 self._pause = min(2 * self._pause, self._every)
@@ -91,7 +101,6 @@ class PeriodicWriter:
         finally:
             gone.release()
 
-    @unseen
     def _stop_thread(self) -> None:
         locks, self._locks = self._locks, None
         if locks is None:
@@ -107,27 +116,47 @@ class PeriodicWriter:
     # Around a fork
 
     @unseen
+    def _before_fork(self) -> None:
+        self._fork_call = _position(sys._getframe(2))  # noqa: SLF001 - under this one and its decorator
+        self._stop_thread()
+
+    @unseen
     def _after_fork(self) -> None:
-        # CPython counts the threads after this hook has run, so the thread comes back at the next safe point.
         if not self._thread_is_due:
             self._thread_is_due = True
-            try:
-                _core.call_soon(self._start_thread)
-            except RuntimeError:  # the queue of pending calls is full: the next fork asks again
-                self._thread_is_due = False
+            self._call_soon()
 
     @unseen
     def _after_fork_in_child(self) -> None:
         self._start_clock()
-        self._thread_is_due = False
-        self._after_fork()
+        self._thread_is_due = True
+        self._call_soon()
         # A child of multiprocessing drops the exit handlers it inherited and leaves with os._exit.
         util = sys.modules.get("multiprocessing.util")
         if util is not None and not self._known_to_multiprocessing:
             self._known_to_multiprocessing = True
             util.register_after_fork(self, PeriodicWriter._finish_with_multiprocessing)
 
+    def _call_soon(self) -> None:
+        try:
+            _core.call_soon(self._come_back)
+        except RuntimeError:  # the queue of pending calls is full: the next fork asks again
+            self._thread_is_due = False
+
     @unseen
+    def _come_back(self) -> None:
+        # CPython counts the threads when all hooks have run, and a hook written in Python is a safe point, too.
+        frame = sys._getframe(2)  # noqa: SLF001
+        for _ in range(HOOK_DEPTH):
+            if frame.f_back is None:
+                break
+            frame = frame.f_back
+            if _position(frame) == self._fork_call:
+                self._call_soon()
+                return
+        self._thread_is_due = False
+        self._start_thread()
+
     def _finish_with_multiprocessing(self) -> None:
         sys.modules["multiprocessing.util"].Finalize(None, self._finish, exitpriority=LAST_OF_ALL)
 
