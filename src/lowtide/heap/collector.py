@@ -66,7 +66,7 @@ def start(
     max_frames: int = _DEFAULT.max_frames,
     max_bytes: int = _DEFAULT.max_bytes,
 ) -> None:
-    """Start to sample allocations; where that is going on already, change the settings.
+    """Start to sample allocations, from empty tables; where that is going on already, change the settings.
 
     Args:
         sample_interval: mean distance of two samples, bytes, 1 to 1 TiB; 1 records every block.
@@ -92,7 +92,7 @@ def start(
 
 
 def stop() -> None:
-    """Stop to sample; what was recorded stays, and frees of recorded blocks are still counted."""
+    """Stop to sample; what was recorded stays until the next start, and its frees are still counted."""
     if _import_error is None:
         _core.stop()
 
