@@ -1,0 +1,1 @@
+"""Measure every promise that lowtide makes about its own cost: `make bench`."""

@@ -1,0 +1,1 @@
+"""One file per promise: each has `measure(bench) -> list[Reading]`."""
