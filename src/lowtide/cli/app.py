@@ -1,6 +1,7 @@
 """`lowtide`: finds the command, and turns what goes wrong into one line and an exit code."""
 
 import importlib
+import os
 import signal
 import sys
 from typing import NoReturn
@@ -67,6 +68,8 @@ def main() -> NoReturn:
     except click.Abort:
         sys.exit(INTERRUPTED)
     except OSError as error:
+        # Standard output may be what failed; the interpreter would try it again, and complain in its own words.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
         reason = _lower_first(error.strerror or str(error))
         _fail(f"{error.filename}: {reason}" if error.filename else reason)
     except LowtideError as error:

@@ -26,11 +26,20 @@ def read(files: Sequence[str], max_bytes: int, focus: str | None = None, ignore:
     Raises: OSError, ProfileFormatError, SettingsError.
     """
     sources = [source for file in files for source in _sources(file)]
-    profiles = [Profile.read(source, max_bytes=max_bytes) for source in _shown(sources)]
+    profiles = [_read(source, max_bytes) for source in _shown(sources)]
     profile = profiles[0] if len(profiles) == 1 else merge(profiles)
     if focus is not None:
         profile = profile.focus(focus)
     return profile if ignore is None else profile.ignore(ignore)
+
+
+def _read(source: Path | BinaryIO, max_bytes: int) -> Profile:
+    try:
+        return Profile.read(source, max_bytes=max_bytes)
+    except OSError as error:
+        # A read that fails does not say what it was reading, as an open does.
+        error.filename = error.filename or (str(source) if isinstance(source, Path) else "standard input")
+        raise
 
 
 def _sources(file: str) -> list[Path | BinaryIO]:

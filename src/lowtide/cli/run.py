@@ -70,9 +70,9 @@ def command(
     """
     given: dict[str, Any] = {"sample_interval": heap_interval, "directory": out, "every_seconds": snapshot_every}
     chosen = _inherited()._replace(**{name: value for name, value in given.items() if value is not None})
-    variable = settings.to_text(chosen)
     collector.start(chosen.sample_interval, chosen.max_frames, chosen.max_bytes)
     collector.stop()
+    variable = settings.to_text(chosen)
     _check_program(program)
     _make_writable(Path(chosen.directory))
     file = Path(chosen.directory) / f"heap.{collector.identity()}.pb.gz"

@@ -1,6 +1,7 @@
 """The settings of the heap profiler, and their form in the environment."""
 
 import os
+from contextlib import suppress
 from typing import Any, NamedTuple
 
 from lowtide.errors import SettingsError
@@ -122,9 +123,10 @@ def to_text(settings: Settings) -> str:
         for key, field in _FIELDS.items()
         if key in ("interval", "out", "every") or getattr(settings, field) != Settings._field_defaults[field]
     )
-    if parse(text) != settings:
-        raise SettingsError(f"out: the folder must not contain `,name=`, got {settings.directory!r}")
-    return text
+    with suppress(SettingsError):
+        if parse(text) == settings:
+            return text
+    raise SettingsError(f"out: the folder must not contain `,name=`, got {settings.directory!r}")
 
 
 def _format_value(value: float | str) -> str:
