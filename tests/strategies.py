@@ -66,17 +66,19 @@ def any_profiles(draw: st.DrawFn) -> Profile:
     homes = st.sampled_from([None, *mappings])
     locations = draw(st.lists(st.builds(Location, lines, uint64s, homes, st.booleans()), min_size=1, max_size=6))
     stacks = st.lists(st.sampled_from(locations), max_size=8).map(tuple)
-    labels = st.builds(Label, texts, texts.filter(bool)) | st.builds(
-        Label, texts, num=int64s, num_unit=texts.filter(bool)
+    # Keys that have a meaning come with any value, too.
+    keys = st.sampled_from(["bytes", "interval", "origin"]) | texts
+    labels = st.builds(Label, keys, texts.filter(bool)) | st.builds(
+        Label, keys, num=int64s, num_unit=texts.filter(bool)
     )
-    types = draw(st.lists(st.builds(ValueType, texts, texts), min_size=1, max_size=4))
+    types = draw(st.lists(st.builds(ValueType, texts, texts), min_size=1, max_size=4, unique_by=lambda kind: kind.type))
     values = st.tuples(*[int64s] * len(types))
     return Profile(
         sample_types=tuple(types),
         samples=tuple(
             draw(st.lists(st.builds(Sample, stacks, values, st.lists(labels, max_size=3).map(tuple)), max_size=6))
         ),
-        period_type=draw(st.none() | st.builds(ValueType, texts, texts)),
+        period_type=draw(st.sampled_from([None, SPACE]) | st.builds(ValueType, texts, texts)),
         period=draw(int64s),
         time_nanos=draw(int64s),
         duration_nanos=draw(int64s),

@@ -5,13 +5,14 @@ from dataclasses import replace
 from typing import TypeVar
 
 from lowtide.errors import ProfileFormatError, SettingsError
-from lowtide.profile.model import Label, Location, ProfileData, Sample, ValueType
+from lowtide.profile.interning import StackInterner
+from lowtide.profile.model import Label, ProfileData, Sample, ValueType
 from lowtide.profile.ops import HEAP_PERIOD_TYPE, interval_bytes
 
 P = TypeVar("P", bound=ProfileData)
 T = TypeVar("T")
 
-# What makes two samples one: the stack's number in _Common, and the labels in order.
+# What makes two samples one: the stack's number, and the labels in order.
 Key = tuple[int, tuple[Label, ...]]
 Sums = dict[Key, list[int]]
 
@@ -102,12 +103,7 @@ class _Common:
         )
         if not self.sample_types:
             raise ProfileFormatError("expected profiles of one kind, got no sample type that all of them have")
-        self._stacks: list[tuple[Location, ...]] = []
-        self._numbers: dict[tuple[int, ...], int] = {}
-        self._location_numbers: dict[Location, int] = {}
-        # By id(), so that each object is hashed once; the profiles keep them alive meanwhile.
-        self._seen_stacks: dict[int, int] = {}
-        self._seen_locations: dict[int, int] = {}
+        self._interner = StackInterner()
 
     def samples(self, profile: ProfileData) -> Iterator[tuple[Key, list[int]]]:
         """Yield the key and the common columns of every sample."""
@@ -117,29 +113,12 @@ class _Common:
             labels = label_sets.get(id(sample.labels))
             if labels is None:
                 labels = label_sets[id(sample.labels)] = self._labels(profile, sample)
-            yield (self._stack(sample.locations), labels), [sample.values[column] for column in columns]
+            yield (self._interner.number(sample.locations), labels), [sample.values[column] for column in columns]
 
     def rebuild(self, sums: Iterable[tuple[Key, list[int]]]) -> tuple[Sample, ...]:
         """Turn sums into samples; those with nothing but zeros vanish, as in pprof."""
-        return tuple(
-            Sample(self._stacks[stack], tuple(values), labels) for (stack, labels), values in sums if any(values)
-        )
-
-    def _stack(self, stack: tuple[Location, ...]) -> int:
-        number = self._seen_stacks.get(id(stack))
-        if number is None:
-            number = self._numbers.setdefault(tuple(map(self._location, stack)), len(self._stacks))
-            if number == len(self._stacks):
-                self._stacks.append(stack)
-            self._seen_stacks[id(stack)] = number
-        return number
-
-    def _location(self, location: Location) -> int:
-        number = self._seen_locations.get(id(location))
-        if number is None:
-            number = self._location_numbers.setdefault(location, len(self._location_numbers))
-            self._seen_locations[id(location)] = number
-        return number
+        stacks = self._interner.stacks
+        return tuple(Sample(stacks[number], tuple(values), labels) for (number, labels), values in sums if any(values))
 
     def _labels(self, profile: ProfileData, sample: Sample) -> tuple[Label, ...]:
         labels = [label for label in sample.labels if label.key != "interval"]
@@ -151,14 +130,12 @@ class _Common:
 
 def _frame(profiles: Sequence[P], common: _Common) -> P:
     """Combine all that is not a sample; where only one can stand, the first profile's."""
-    default_types = {kind.type for kind in common.sample_types} & {p.default_sample_type for p in profiles}
+    types = {kind.type for kind in common.sample_types}
     return replace(
         profiles[0],
         sample_types=common.sample_types,
         period=common.period,
-        default_sample_type=next(
-            (p.default_sample_type for p in profiles if p.default_sample_type in default_types), ""
-        ),
+        default_sample_type=next((p.default_sample_type for p in profiles if p.default_sample_type in types), ""),
         comments=_unique(comment for profile in profiles for comment in profile.comments),
         mappings=_unique(mapping for profile in profiles for mapping in profile.mappings),
         doc_url=next((profile.doc_url for profile in profiles if profile.doc_url), ""),

@@ -9,6 +9,7 @@ from pathlib import PurePath
 from typing import Literal, TypeVar
 
 from lowtide.errors import SettingsError
+from lowtide.profile.interning import StackInterner
 from lowtide.profile.model import Label, Line, Location, ProfileData, Row, Sample, ValueType
 
 P = TypeVar("P", bound=ProfileData)
@@ -47,9 +48,10 @@ def total(profile: ProfileData, sample_type: str | None = None) -> int:
     """Add up a column, each sample by its absolute value as pprof does: what percentages relate to."""
     column = sample_type_index(profile, sample_type)
     # Equal samples are one to pprof; a difference keeps both of its sides apart.
+    stacks = StackInterner()
     sums: defaultdict[tuple[int, tuple[Label, ...]], int] = defaultdict(int)
     for sample in profile.samples:
-        sums[id(sample.locations), sample.labels] += sample.values[column]
+        sums[stacks.number(sample.locations), sample.labels] += sample.values[column]
     return sum(map(abs, sums.values()))
 
 
@@ -60,7 +62,8 @@ def sample_type_index(profile: ProfileData, sample_type: str | None) -> int:
     """
     known = [value_type.type for value_type in profile.sample_types]
     if sample_type is None:
-        return known.index(profile.default_sample_type) if profile.default_sample_type in known else len(known) - 1
+        default = profile.default_sample_type
+        return known.index(default) if default and default in known else len(known) - 1
     if sample_type not in known:
         raise SettingsError(f"sample_type must be one of {', '.join(known)}, got {sample_type!r}")
     return known.index(sample_type)
@@ -145,8 +148,8 @@ def _stack_sites(by: By) -> Callable[[tuple[Location, ...]], tuple[Site, set[Sit
 def variance(profile: ProfileData, sample: Sample, column: int) -> float | None:
     """Estimate the variance of one value of a heap sample, None where the profile does not tell how it was sampled.
 
-    *Source:* Horvitz-Thompson; a block of s bytes is kept with p = 1 - exp(-s / interval), so a count that was scaled up
-    to n has variance n (1-p) / p.
+    *Source:* Horvitz and Thompson 1952: a block of s bytes is kept with p = 1 - exp(-s / interval), so a count that was
+    scaled up to n has variance n (1-p) / p.
     """
     if profile.period_type != HEAP_PERIOD_TYPE:
         return None
