@@ -121,8 +121,7 @@ def print_rows(budgets: dict[str, Budget]) -> None:
         print(f"{name}  ({takes})")
         for key in keys:
             budget = budgets[key]
-            limit = f"<= {budget.at_most:g}" if budget.at_most is not None else f">= {budget.at_least:g}"
-            print(f"    {budget.what}: {limit} {budget.unit}")
+            print(f"    {budget.what}: {budget.limit}")
 
 
 def conditions(bench: Bench) -> dict[str, str]:

@@ -17,6 +17,11 @@ class Budget:
     at_least: float | None = None
     noise: float | None = None  # the most that the null pair may spread, a fraction
 
+    @property
+    def limit(self) -> str:
+        """Return the limit as a person reads it."""
+        return f"<= {self.at_most:g} {self.unit}" if self.at_most is not None else f">= {self.at_least:g} {self.unit}"
+
     def __post_init__(self) -> None:
         if (self.at_most is None) == (self.at_least is None):
             raise ValueError(f"budget {self.name} must have either at_most or at_least")

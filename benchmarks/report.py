@@ -16,7 +16,6 @@ COLOURS: dict[Verdict, str] = {"pass": "green", "miss": "bold red", "noisy": "ye
 
 def cells(budget: Budget, reading: Reading) -> tuple[str, ...]:
     """Return one row of the table as text, in the order of COLUMNS."""
-    limit = f"<= {written(budget.at_most)}" if budget.at_most is not None else f">= {written(budget.at_least)}"
     verdict = judge(budget, reading)
     remark = reading.note
     if verdict == "noisy":
@@ -24,7 +23,7 @@ def cells(budget: Budget, reading: Reading) -> tuple[str, ...]:
     return (
         budget.what,
         reading.subject,
-        f"{limit} {budget.unit}",
+        budget.limit,
         written(reading.measured),
         written(reading.null) + plus_minus(reading.null_spread),
         plus_minus(reading.spread).strip(),
@@ -38,11 +37,11 @@ def written(value: float | None) -> str:
         return ""
     if value == int(value) and abs(value) < 1e15:
         return f"{int(value):,}"
-    return f"{value:.3f}" if abs(value) < 10 else f"{value:.1f}"
+    return f"{value:.4f}" if abs(value) < 10 else f"{value:.1f}"
 
 
 def plus_minus(spread: float | None) -> str:
-    return "" if spread is None else f" ±{spread:.3f}"
+    return "" if spread is None else f" ±{spread:.4f}"
 
 
 def as_table(title: str, budgets: Mapping[str, Budget], readings: Sequence[Reading]) -> Table:

@@ -9,8 +9,15 @@ from benchmarks.workloads import WORKLOADS, run_interleaved
 SIDES = {side: ARM[side] for side in ("plain", "armed", "again")}
 
 
+PROMISED = ("3.11", "3.13")
+
+
 def measure(bench: Bench) -> list[Reading]:
-    return [measure_one(bench, interpreter) for interpreter in bench.interpreters]
+    missing = [version for version in PROMISED if version not in {each.version for each in bench.interpreters}]
+    return [
+        *(measure_one(bench, interpreter) for interpreter in bench.interpreters),
+        *(Reading("cpu_time", version, note=f"no Python {version} with lowtide: see --python") for version in missing),
+    ]
 
 
 def measure_one(bench: Bench, interpreter: Interpreter) -> Reading:

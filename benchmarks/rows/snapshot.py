@@ -20,7 +20,7 @@ def measure(bench: Bench) -> list[Reading]:
             "snapshot_write",
             bench.main.version,
             statistics.median(cost["write_ns"]) / 1e6,
-            note=f"{cost['stacks']:,} stacks in {cost['file_bytes'] / 1024:.0f} KiB, "
+            note=f"{cost['stacks']:,} stacks, {cost['samples']:,} samples, {cost['file_bytes'] / 1024:.0f} KiB; "
             f"longest {max(cost['write_ns']) / 1e6:.0f} ms",
         ),
         Reading(

@@ -11,13 +11,14 @@ from pathlib import Path
 from typing import Any
 
 WAYS, LEVELS = 10, 4  # ten functions on each of four levels: ten thousand stacks
+TABLE_BYTES = 8 * 2**20
 
 
 def build_ways() -> Callable[[tuple[int, ...]], object]:
     """Make ten functions a level, each of which calls one of the next level; they allocate at the bottom only."""
     namespace: dict[str, Any] = {}
     for level in reversed(range(LEVELS)):
-        onward = f"ways_{level + 1}[path[{level + 1}]](path)" if level + 1 < LEVELS else "bytearray(100)"
+        onward = f"ways_{level + 1}[path[{level + 1}]](path)" if level + 1 < LEVELS else f"bytearray(path[{LEVELS}])"
         for way in range(WAYS):
             exec(f"def level_{level}_way_{way}(path):\n    return {onward}", namespace)
         namespace[f"ways_{level}"] = [namespace[f"level_{level}_way_{way}"] for way in range(WAYS)]
@@ -49,9 +50,12 @@ def main(writes: int, result: str) -> None:
     from lowtide.profile import Profile
 
     follow = build_ways()
-    paths = list(itertools.product(range(WAYS), repeat=LEVELS))
     lowtide.heap.start(sample_interval=1, max_bytes=64 * 2**20)
-    kept = [follow(path) for path in paths]
+    kept = []
+    for size in itertools.count(1):  # blocks of ever new sizes, until the tables are full enough
+        kept += [follow((*path, size)) for path in itertools.product(range(WAYS), repeat=LEVELS)]
+        if lowtide.heap.stats().table_bytes >= TABLE_BYTES:
+            break
     lowtide.heap.stop()  # what follows would add stacks of its own
     table_bytes = lowtide.heap.stats().table_bytes
     lock_ns, write_ns, speed, pause_ns = [], [], [], []
@@ -77,8 +81,10 @@ def main(writes: int, result: str) -> None:
             pause_ns.append(ticker.longest_ns)
         ticker.running = False
         ticker.join()
+        profile = Profile.read(path)
         answer = {
-            "stacks": len({sample.locations for sample in Profile.read(path).samples}),
+            "stacks": len({sample.locations for sample in profile.samples}),
+            "samples": len(profile.samples),
             "file_bytes": path.stat().st_size,
             "table_bytes": table_bytes,
             "lock_ns": lock_ns,

@@ -24,7 +24,7 @@ def bench(tmp_path: Path) -> Bench:
 
 
 def test_pairs_cost_the_same_to_the_instruction_every_time_and_more_when_armed(bench: Bench) -> None:
-    params = {"probe": bench.probe_folder(bench.main), "pairs": 1000}
-    (_, first), (_, again) = (bench.main.count("pair_cost", **params) for _ in range(2))
+    probe = bench.probe_folder(bench.main)
+    (_, first), (_, again) = (bench.main.count("pair_cost", probe=probe, pairs=1000) for _ in range(2))
     assert first == again
     assert first["armed obj 64"] > first["plain obj 64"]

@@ -20,7 +20,7 @@ READINGS = [
 
 def test_a_row_shows_budget_figure_null_spread_and_verdict() -> None:
     row = report.cells(BUDGETS["cpu"], READINGS[0])
-    assert row == ("CPU time", "3.11", "<= 1.020 x", "1.012", "0.999 ±0.003", "±0.004", "pass", "")
+    assert row == ("CPU time", "3.11", "<= 1.02 x", "1.0123", "0.9990 ±0.0030", "±0.0040", "pass", "")
 
 
 def test_noise_is_refused_aloud() -> None:
