@@ -11,14 +11,18 @@
 
 #include <Python.h>
 
+#include <stdbool.h>
+#include <stdint.h>
+
 typedef struct lt_age lt_age;
 typedef struct lt_ageing lt_ageing;
 
 /* What every kind of pool embeds. */
 struct lt_age {
-    lt_ageing *ageing;
+    lt_ageing *ageing; /* in the state of the module, which the pool holds a reference to */
     uint64_t seen_epoch;
     lt_age *next, *previous; /* the ring of the interpreter's pools */
+    PyObject *pool;          /* the object that embeds this; borrowed */
     /* One epoch behind: items become victims, the old victims go. Two or more: both go. Then seen_epoch is up to date.
      * It takes what goes out of the pool before it destroys any of it, because destroying may call the pool. Never fails. */
     void (*catch_up)(lt_age *age);
@@ -26,20 +30,39 @@ struct lt_age {
 
 struct lt_ageing {
     uint64_t epoch;
-    lt_age pools; /* the ring's anchor */
-    void *private_state; /* ageing.c's own */
+    lt_age pools;                    /* the ring's anchor */
+    PyObject *module;                /* whose state this is; borrowed */
+    PyObject *generation;            /* "generation", a key of what the collector tells its callbacks */
+    uint64_t deadline_ns, period_ns; /* the timer, on the coarse clock */
+    bool is_watching;                /* the collector: since the first pool */
+    bool is_main;                    /* of the main interpreter, the only one that has pending calls */
+    bool is_asked;                   /* a pending call is */
+    bool is_due;                     /* pools are to be visited */
 };
 
-/* Add a pool; the first one of an interpreter adds the collector's callback. -1 with an exception set. */
-int lt_age_join(lt_ageing *ageing, lt_age *age, void (*catch_up)(lt_age *age));
+/* Add a pool, at the end of its tp_new; the first one of an interpreter adds the collector's callback.
+ * -1 with an exception set. */
+int lt_age_join(lt_ageing *ageing, lt_age *age, PyObject *pool, void (*catch_up)(lt_age *age));
 
-/* Take a pool out, from its tp_dealloc. A pool that never joined (next == NULL) is ignored. */
+/* Take a pool out, first thing in its tp_dealloc. A pool that never joined (next == NULL) is ignored. */
 void lt_age_leave(lt_age *age);
 
+static inline bool lt_age_is_behind(const lt_age *age) {
+    return age->seen_epoch != age->ageing->epoch;
+}
+
 static inline void lt_age_check(lt_age *age) {
-    if (age->seen_epoch != age->ageing->epoch) {
+    if (lt_age_is_behind(age)) {
         age->catch_up(age);
     }
 }
+
+/* Begin an epoch if the timer ran out: a read of the coarse clock. For get, where it costs little beside the rest. */
+void lt_ageing_tick(lt_ageing *ageing);
+
+/* For the module: its state is zeroed memory before the first, and not used after the last. -1 with an exception set. */
+int lt_ageing_init(lt_ageing *ageing, PyObject *module);
+void lt_ageing_free(lt_ageing *ageing);
+extern PyMethodDef lt_ageing_rotate, lt_ageing_set_timer;
 
 #endif
