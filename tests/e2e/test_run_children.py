@@ -227,3 +227,8 @@ def test_a_sub_interpreter_shares_the_profiler_of_its_process(tmp_path: Path) ->
     )
 
     assert len(profiles(tmp_path / "out")) == 1
+
+
+def test_a_program_that_ends_with_a_fork_ends_in_peace(tmp_path: Path) -> None:
+    """What the fork left to be done finds no frame to stand on."""
+    run(tmp_path, "import os; os.fork()")

@@ -22,8 +22,8 @@ def start_from_environment() -> None:
     Whatever goes wrong, the program runs: a problem becomes one line on stderr. Calling it again does nothing.
     """
     text = os.environ.get(VARIABLE)
-    # Active already: a sub-interpreter is starting, and the profiler belongs to the whole process.
-    if not text or collector.is_active():
+    # Where a sub-interpreter starts, the main one has seen to it: the profiler belongs to the whole process.
+    if not text or collector.IN_SUB_INTERPRETER or collector.is_active():
         return
     try:
         _start(parse(text))

@@ -24,6 +24,9 @@ except ImportError as error:
 else:
     _import_error = None
 
+# CPython says so since 3.12; 3.11 lets the interpreters share the core.
+IN_SUB_INTERPRETER = _import_error is not None and "subinterpreters" in str(_import_error)
+
 if TYPE_CHECKING:
     from lowtide.profile import Profile
 
@@ -219,6 +222,8 @@ def _comments(counted: "_core.HeapStats") -> list[str]:
 
 
 def _why_not(error: ImportError) -> str:
+    if IN_SUB_INTERPRETER:
+        return "it is for the main interpreter, this is a sub-interpreter"
     if sys.implementation.name != "cpython":
         return f"it needs CPython, this is {sys.implementation.name}"
     if sys.platform != "linux":

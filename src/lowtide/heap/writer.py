@@ -10,6 +10,8 @@ import os
 import sys
 from _thread import LockType, allocate_lock, get_native_id, start_new_thread
 from collections.abc import Callable
+from contextlib import suppress
+from functools import wraps
 from signal import SIG_BLOCK, SIG_SETMASK, SIGBUS, SIGFPE, SIGILL, SIGSEGV, pthread_sigmask, valid_signals
 from time import monotonic, sleep
 from types import FrameType
@@ -26,9 +28,28 @@ LAST_OF_ALL = -1000  # priority among multiprocessing's finalizers: after the ch
 _SIGNALS = valid_signals() - {SIGSEGV, SIGBUS, SIGFPE, SIGILL}
 
 
-def _position(frame: FrameType) -> tuple[int, int]:
+def _harmless(method: Callable[["PeriodicWriter"], None]) -> Callable[["PeriodicWriter"], None]:
+    """Keep the allocations and the errors of a callback from the program that it interrupts."""
+
+    @wraps(method)
+    def guarded(writer: "PeriodicWriter") -> None:
+        with suppress(Exception):
+            method(writer)
+
+    return unseen(guarded)
+
+
+def _interrupted_frame() -> FrameType | None:
+    """Return the program's frame that a harmless method was called from."""
+    frame: FrameType | None = sys._getframe()  # noqa: SLF001
+    for _ in ("this function", "the method", "guarded", "unseen"):
+        frame = frame and frame.f_back
+    return frame
+
+
+def _position(frame: FrameType | None) -> tuple[int, int] | None:
     """Name the instruction that a frame executes, without holding on to the program's objects."""
-    return id(frame.f_code), frame.f_lasti
+    return frame and (id(frame.f_code), frame.f_lasti)
 
 
 class PeriodicWriter:
@@ -50,7 +71,7 @@ class PeriodicWriter:
         self._locks: tuple[LockType, LockType] | None = None
         self._native_id = 0
         self._thread_is_due = False
-        self._fork_call = (0, 0)
+        self._fork_call: tuple[int, int] | None = None
         self._known_to_multiprocessing = False
 
     @unseen
@@ -115,18 +136,18 @@ class PeriodicWriter:
 
     # Around a fork
 
-    @unseen
+    @_harmless
     def _before_fork(self) -> None:
-        self._fork_call = _position(sys._getframe(2))  # noqa: SLF001 - under this one and its decorator
+        self._fork_call = _position(_interrupted_frame())
         self._stop_thread()
 
-    @unseen
+    @_harmless
     def _after_fork(self) -> None:
         if not self._thread_is_due:
             self._thread_is_due = True
             self._call_soon()
 
-    @unseen
+    @_harmless
     def _after_fork_in_child(self) -> None:
         self._start_clock()
         self._thread_is_due = True
@@ -143,15 +164,13 @@ class PeriodicWriter:
         except RuntimeError:  # the queue of pending calls is full: the next fork asks again
             self._thread_is_due = False
 
-    @unseen
+    @_harmless
     def _come_back(self) -> None:
         # CPython counts the threads when all hooks have run, and a hook written in Python is a safe point, too.
-        frame = sys._getframe(2)  # noqa: SLF001
+        frame = _interrupted_frame()
         for _ in range(HOOK_DEPTH):
-            if frame.f_back is None:
-                break
-            frame = frame.f_back
-            if _position(frame) == self._fork_call:
+            frame = frame and frame.f_back
+            if frame and _position(frame) == self._fork_call:
                 self._call_soon()
                 return
         self._thread_is_due = False
@@ -170,6 +189,7 @@ class PeriodicWriter:
                 self._warned = True
                 self._warn(f"the heap profile cannot be written: {error}")
 
+    @_harmless
     def _finish(self) -> None:
         self._stop_thread()
         self._every = 0.0
