@@ -34,14 +34,16 @@ static const struct {
     {"raw", PyMem_RawMalloc, PyMem_RawFree},
 };
 
-/* Among neighbours: a pool that turns full or empty with every pair would cost more than a program sees. */
+/* Among neighbours, half of them freed: a pool that turns full or empty with every pair would cost more than a program
+ * sees. `moved` more of them are taken again first, so that the pairs meet another pool, or the same one fuller. */
 static PyObject *pairs(PyObject *self, PyObject *args) {
     enum { NEIGHBOURS = 2000 };
     static void *neighbours[NEIGHBOURS];
     const char *region, *name;
     Py_ssize_t size, count;
+    int moved;
     size_t d = 0;
-    if (!PyArg_ParseTuple(args, "ssnn", &region, &name, &size, &count))
+    if (!PyArg_ParseTuple(args, "ssnni", &region, &name, &size, &count, &moved))
         return NULL;
     while (d < sizeof domains / sizeof *domains && strcmp(domains[d].name, name) != 0)
         d++;
@@ -51,14 +53,17 @@ static PyObject *pairs(PyObject *self, PyObject *args) {
         neighbours[i] = domains[d].malloc((size_t)size);
     for (int i = 0; i < NEIGHBOURS; i += 2)
         domains[d].free(neighbours[i]);
+    for (int i = 0; i < 2 * moved; i += 2)
+        neighbours[i] = domains[d].malloc((size_t)size);
     CALLGRIND_START_INSTRUMENTATION;
     CALLGRIND_ZERO_STATS;
     for (Py_ssize_t i = 0; i < count; i++)
         domains[d].free(domains[d].malloc((size_t)size));
     CALLGRIND_DUMP_STATS_AT(region);
     CALLGRIND_STOP_INSTRUMENTATION;
-    for (int i = 1; i < NEIGHBOURS; i += 2)
-        domains[d].free(neighbours[i]);
+    for (int i = 0; i < NEIGHBOURS; i++)
+        if (i % 2 == 1 || i < 2 * moved)
+            domains[d].free(neighbours[i]);
     Py_RETURN_NONE;
 }
 
@@ -122,7 +127,7 @@ static PyObject *pass_through(PyObject *self, PyObject *unused) {
 static PyMethodDef methods[] = {
     {"start_counting", start_counting, METH_NOARGS, "Count instructions from here on."},
     {"stop_counting", stop_counting, METH_O, "Write the instructions counted under a name."},
-    {"pairs", pairs, METH_VARARGS, "pairs(region, domain, size, count): count the instructions of that many malloc + free."},
+    {"pairs", pairs, METH_VARARGS, "pairs(region, domain, size, count, moved): count the instructions of that many malloc + free."},
     {"fill", fill, METH_VARARGS, "fill(size, count): allocate count blocks and shuffle them."},
     {"free_some", free_some, METH_O, "Free that many of the blocks that fill() allocated."},
     {"pass_through", pass_through, METH_NOARGS, "Install hooks that only call what was there before."},

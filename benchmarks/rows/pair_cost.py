@@ -1,10 +1,12 @@
 """Instructions that the hooks add to an unsampled malloc + free pair."""
 
+import statistics
+
 from benchmarks.bench import Bench
 from benchmarks.budgets import Reading
 from benchmarks.spawn import Interpreter
 
-PAIRS = 100_000
+PAIRS = 20_000
 
 
 def measure(bench: Bench) -> list[Reading]:
@@ -13,20 +15,29 @@ def measure(bench: Bench) -> list[Reading]:
 
 def measure_one(bench: Bench, interpreter: Interpreter) -> list[Reading]:
     bench.say(f"instructions per pair, Python {interpreter.version}")
-    result, regions = interpreter.count("pair_cost", probe=bench.probe_folder(interpreter), pairs=PAIRS)
-    if result["samples"]:
-        raise RuntimeError(f"{result['samples']} pairs were sampled, expected none")
+    costs = pair_costs(bench, interpreter, PAIRS)
     readings = []
     for state in ("armed", "stopped"):
-        added = {
-            name.removeprefix(f"{state} "): (count - regions[name.replace(state, "plain")]) / PAIRS
-            for name, count in regions.items()
-            if name.startswith(f"{state} ")
-        }
+        added = {what: cost - costs["plain"][what] for what, cost in costs[state].items()}
         # One pair is one hook call each way; a block above 512 bytes makes two, for pymalloc passes it on to raw.
-        single = {name: value for name, value in added.items() if name.endswith(" 64")}
+        single = {what: value for what, value in added.items() if what.endswith(" 64")}
         worst = max(single, key=single.__getitem__)
-        nested = max(value for name, value in added.items() if name not in single)
-        note = f"{worst} bytes; through two domains: {nested:.1f}"
+        note = ", ".join(f"{what}: {value:.0f}" for what, value in added.items())
         readings.append(Reading(f"pair_{state}", interpreter.version, single[worst], note=note, detail=added))
     return readings
+
+
+def pair_costs(bench: Bench, interpreter: Interpreter, pairs: int) -> dict[str, dict[str, float]]:
+    """Return the instructions of a pair by state and by what is allocated ("obj 64")."""
+    result, regions = interpreter.count("pair_cost", probe=bench.probe_folder(interpreter), pairs=pairs)
+    if result["samples"]:
+        raise RuntimeError(f"{result['samples']} pairs were sampled, expected none")
+    places: dict[str, dict[str, list[int]]] = {}
+    for name, count in regions.items():
+        if "#" in name:
+            state, what = name.partition(" #")[0].split(" ", 1)
+            places.setdefault(state, {}).setdefault(what, []).append(count)
+    return {
+        state: {what: statistics.median(counts) / pairs for what, counts in by_what.items()}
+        for state, by_what in places.items()
+    }

@@ -7,6 +7,8 @@ from pathlib import Path
 
 SIZES = {"obj": (64, 1024), "mem": (64, 1024), "raw": (64,)}  # above 512 bytes obj and mem ask raw
 
+MOVED = (3, 20, 50, 90, 140)  # places among other blocks, of which the median counts
+
 
 def main(*, probe: str, pairs: int, result: str) -> None:
     import lowtide.heap
@@ -17,7 +19,8 @@ def main(*, probe: str, pairs: int, result: str) -> None:
     def count(state: str) -> None:
         for domain, sizes in SIZES.items():
             for size in sizes:
-                probe_module.pairs(f"{state} {domain} {size}", domain, size, pairs)
+                for moved in MOVED:
+                    probe_module.pairs(f"{state} {domain} {size} #{moved}", domain, size, pairs, moved)
 
     count("plain")
     # So seldom that none of the pairs is sampled.
