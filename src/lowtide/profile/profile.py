@@ -26,7 +26,7 @@ class Profile(ProfileData):
             max_bytes: size beyond which it is refused, in the file and inflated, bytes.
 
         Raises: ProfileFormatError where it is malformed or too large; OSError where it cannot be read.
-        *Cost:* some ten times the inflated size in memory; a second for about a million frames.
+        *Cost:* ten to forty times the inflated size in memory; a second for one or two million frames.
         """
         data = files.read_bytes(file, max_bytes)
         try:

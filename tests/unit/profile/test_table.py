@@ -43,3 +43,8 @@ def test_a_site_shows_only_what_is_known() -> None:
     assert format_site(Row("app.f", "app.py", 0, 1, 1, None)) == "app.f app.py"
     assert format_site(Row("app.py", "app.py", 0, 1, 1, None)) == "app.py"
     assert format_site(BINARY) == "[libc.so.6]"
+
+
+def test_a_hostile_name_can_neither_move_the_cursor_nor_break_the_line() -> None:
+    assert format_site(Row("app.\x1b[2J\n", "caf\udce9.py", 1, 1, 1, None)) == r"app.\x1b[2J\n caf\udce9.py:1"
+    assert format_site(Row("app.größe", "", 0, 1, 1, None)) == "app.größe"

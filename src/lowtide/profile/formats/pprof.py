@@ -6,6 +6,7 @@
 import gzip
 import io
 import zlib
+from array import array
 from collections.abc import Callable, Sequence
 from typing import TypeVar
 
@@ -203,7 +204,7 @@ class _Reader:
 
     def samples(self, messages: Sequence[bytes], width: int) -> tuple[Sample, ...]:
         samples = []
-        stacks: dict[tuple[int, ...], tuple[Location, ...]] = {}
+        stacks: dict[bytes, tuple[Location, ...]] = {}
         label_sets: dict[tuple[bytes, ...], tuple[Label, ...]] = {}
         for index, message in enumerate(messages):
             ids, values, label_messages = unpack(message, _SAMPLE, "sample")
@@ -211,7 +212,8 @@ class _Reader:
                 raise ProfileFormatError(f"sample {index} has {len(values)} values, expected {width}")
             if -(2**63) in values:
                 raise ProfileFormatError(f"sample {index} has the value 2^63, expected less")
-            stack_key, label_key = tuple(ids), tuple(label_messages)
+            # As bytes: a tuple would keep alive four times as much, in ints of its own.
+            stack_key, label_key = array("Q", ids).tobytes(), tuple(label_messages)
             if (stack := stacks.get(stack_key)) is None:
                 stack = stacks[stack_key] = self.stack(ids)
             if (labels := label_sets.get(label_key)) is None:

@@ -54,4 +54,11 @@ def format_share(value: int, total: int) -> str:
 def format_site(row: Row) -> str:
     """Write where a row is, as `module.qualname file:line`, without what is not known."""
     place = f"{row.file}:{row.line}" if row.file and row.line else row.file
-    return row.name if place in ("", row.name) else f"{row.name} {place}"
+    return printable(row.name if place in ("", row.name) else f"{row.name} {place}")
+
+
+def printable(text: str) -> str:
+    """Escape what would move the cursor, break the line or not encode: a profile may come from anywhere."""
+    if text.isprintable():
+        return text
+    return "".join(char if char.isprintable() else char.encode("unicode_escape").decode("ascii") for char in text)
