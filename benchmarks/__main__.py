@@ -92,7 +92,9 @@ def main(
         sys.exit(2)
     readings = measure(bench, names or tuple(ROWS))
     Console(width=None if sys.stdout.isatty() else 200).print(report.as_table("", budgets, readings))
-    paths = report.write(out, budgets, readings, conditions(bench))
+    # A part never takes the place of a whole run's results.
+    stem = out / ("part" if names or quick else "bench")
+    paths = report.write(stem, budgets, readings, conditions(bench))
     console.print("written: " + ", ".join(map(str, paths)), style="dim", highlight=False)
     sys.exit(0 if all(judge(budgets[reading.budget], reading) == "pass" for reading in readings) else 1)
 

@@ -61,12 +61,12 @@ def markdown(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
 
 
 def write(
-    folder: Path, budgets: Mapping[str, Budget], readings: Sequence[Reading], conditions: Mapping[str, Any]
+    stem: Path, budgets: Mapping[str, Budget], readings: Sequence[Reading], conditions: Mapping[str, Any]
 ) -> tuple[Path, Path]:
-    """Write bench.json and bench.md; return their paths."""
-    folder.mkdir(parents=True, exist_ok=True)
+    """Write `<stem>.json` and `<stem>.md`; return their paths."""
+    stem.parent.mkdir(parents=True, exist_ok=True)
     rows = [{**asdict(reading), "verdict": judge(budgets[reading.budget], reading)} for reading in readings]
-    as_json, as_markdown = folder / "bench.json", folder / "bench.md"
+    as_json, as_markdown = stem.with_suffix(".json"), stem.with_suffix(".md")
     as_json.write_text(json.dumps({"schema": 1, "conditions": conditions, "readings": rows}, indent=2) + "\n")
     table = markdown(COLUMNS, [cells(budgets[reading.budget], reading) for reading in readings])
     told = "".join(f"{key}: {value}  \n" for key, value in conditions.items())

@@ -34,4 +34,4 @@ def test_bad_arguments_get_a_line_and_exit_code_2(arguments: tuple[str, ...]) ->
 def test_a_measurement_prints_its_row_and_writes_it(tmp_path: Path) -> None:
     shown = benchmarks("--quick", "--only", "import_cost", "--python", sys.executable, "--out", str(tmp_path))
     assert "import lowtide" in shown.stdout
-    assert "third-party modules" in (tmp_path / "bench.md").read_text()
+    assert "third-party modules" in (tmp_path / "part.md").read_text()

@@ -36,7 +36,7 @@ def test_what_could_not_be_measured_says_why() -> None:
 
 
 def test_the_files_hold_every_reading_with_its_verdict(tmp_path: Path) -> None:
-    as_json, as_markdown = report.write(tmp_path / "new", BUDGETS, READINGS, {"machine": "a machine"})
+    as_json, as_markdown = report.write(tmp_path / "new" / "bench", BUDGETS, READINGS, {"machine": "a machine"})
     written = json.loads(as_json.read_text())
     assert written["schema"] == 1
     assert written["conditions"] == {"machine": "a machine"}
