@@ -5,7 +5,6 @@
 
 #include <errno.h>
 #include <string.h>
-#include <sys/mman.h>
 #include <unistd.h>
 
 /* -- protobuf wire format into a buffered descriptor ---------------------------------------------------------------- */
@@ -22,10 +21,10 @@ typedef struct {
 static void flush(sink *out) {
     for (size_t done = 0; done < out->used && out->error == 0;) {
         ssize_t n = write(out->fd, out->buffer + done, out->used - done);
-        if (n >= 0) {
+        if (n > 0) {
             done += (size_t)n;
-        } else if (errno != EINTR) {
-            out->error = errno;
+        } else if (n == 0 || errno != EINTR) {
+            out->error = n == 0 ? EIO : errno; /* a device that takes nothing would be asked for ever */
         }
     }
     out->used = 0;
@@ -143,7 +142,8 @@ static void estimate(const lt_bucket *b, uint32_t generation, uint64_t values[4]
     if (b->interval <= 1) { /* exact beyond 2^53 too */
         for (int i = 0; i < 2; i++) {
             values[2 * i] = counts[i];
-            values[2 * i + 1] = counts[i] * (b->size ? b->size : 1);
+            bool overflows = __builtin_mul_overflow(counts[i], b->size ? b->size : 1, &values[2 * i + 1]);
+            values[2 * i + 1] = overflows || values[2 * i + 1] > INT64_MAX ? INT64_MAX : values[2 * i + 1];
         }
     }
 }
@@ -193,24 +193,19 @@ static bool is_empty(const lt_bucket *b, const lt_snapshot *snapshot) {
 
 /* -- which records are used ----------------------------------------------------------------------------------------- */
 
-/* One byte a location and function, and for each file name its place in the string table: all zero at first. */
+/* The snapshot's scratch memory: for each file name its place in the string table, and whether a location or a function is
+ * used. */
 typedef struct {
-    unsigned char *location, *function;
     uint32_t *file;
-    void *pages;
-    size_t bytes;
+    unsigned char *location, *function;
 } used;
 
-static bool map_used(const lt_snapshot *snapshot, used *u) {
-    u->bytes = snapshot->strings * sizeof(uint32_t) + snapshot->locations + snapshot->functions + 1;
-    u->pages = mmap(NULL, u->bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-    if (u->pages == MAP_FAILED) {
-        return false;
-    }
-    u->file = u->pages;
-    u->location = (unsigned char *)(u->file + snapshot->strings);
-    u->function = u->location + snapshot->locations;
-    return true;
+static used clear_used(const lt_snapshot *snapshot) {
+    memset(snapshot->scratch, 0, lt_snapshot_scratch_bytes(snapshot));
+    used u = {.file = (uint32_t *)(void *)snapshot->scratch};
+    u.location = (unsigned char *)(u.file + snapshot->strings);
+    u.function = u.location + snapshot->locations;
+    return u;
 }
 
 static void mark_used(const lt_tables *t, const lt_snapshot *snapshot, used *u) {
@@ -292,10 +287,7 @@ int lt_pprof_write(const lt_tables *t, const lt_snapshot *snapshot, const lt_ppr
     out.fd = fd;
     out.error = 0;
     out.used = 0;
-    used u;
-    if (!map_used(snapshot, &u)) {
-        return errno;
-    }
+    used u = clear_used(snapshot);
     mark_used(t, snapshot, &u);
 
     put_value_type(&out, 1, S_ALLOC_OBJECTS, S_COUNT);
@@ -331,6 +323,5 @@ int lt_pprof_write(const lt_tables *t, const lt_snapshot *snapshot, const lt_ppr
     }
     put_uint(&out, 14, S_INUSE_SPACE);
     flush(&out);
-    munmap(u.pages, u.bytes);
     return out.error;
 }

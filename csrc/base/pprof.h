@@ -1,7 +1,7 @@
 /* A snapshot as an uncompressed pprof message, streamed.
  *
- * No lock, no GIL, no memory from the process's heap: a fixed buffer on the stack, and scratch maps for which records are
- * used. Safe to call from a process that is about to run out of memory.
+ * No lock, no GIL, no memory but a fixed buffer on the stack and what the snapshot brings: safe to call from a process that
+ * is about to run out of memory.
  * Source: google/pprof proto/profile.proto.
  */
 #ifndef LT_PPROF_H
@@ -23,7 +23,7 @@ typedef struct {
     int64_t time_ns; /* Unix time */
 } lt_pprof_header;
 
-/* Write to a file descriptor. 0, or the errno of a failed write or mapping. */
+/* Write to a file descriptor. 0, or the errno of the first write that failed. */
 int lt_pprof_write(const lt_tables *tables, const lt_snapshot *snapshot, const lt_pprof_header *header, int fd);
 
 #endif

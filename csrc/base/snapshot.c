@@ -4,6 +4,11 @@
 #include <string.h>
 #include <sys/mman.h>
 #include <time.h>
+#include <unistd.h>
+
+#ifndef MADV_POPULATE_WRITE
+#define MADV_POPULATE_WRITE 23 /* Linux 5.14, glibc 2.35 */
+#endif
 
 static uint64_t now_ns(void) {
     struct timespec now;
@@ -11,57 +16,97 @@ static uint64_t now_ns(void) {
     return (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec;
 }
 
+static void describe_locked(const lt_tables *t, lt_snapshot *s) {
+    s->interval = t->interval;
+    s->generation = t->generation;
+    s->strings = LT_COUNT(t->strings, lt_string);
+    s->functions = LT_COUNT(t->functions, lt_function);
+    s->locations = LT_COUNT(t->locations, lt_location);
+    s->count = LT_COUNT(t->buckets, lt_bucket);
+    s->scratch = (unsigned char *)(s->buckets + s->count);
+}
+
+static size_t needed_bytes(const lt_snapshot *s) {
+    return sizeof(*s) + s->count * sizeof(lt_bucket) + lt_snapshot_scratch_bytes(s);
+}
+
+static lt_snapshot *map_locked(lt_tables *t, size_t slack) {
+    lt_snapshot now;
+    describe_locked(t, &now);
+    size_t needed = needed_bytes(&now), held = t->memory.committed;
+    size_t left = held < t->max_bytes ? (t->max_bytes - held) & ~((size_t)sysconf(_SC_PAGESIZE) - 1) : 0;
+    if (needed > left) {
+        return NULL;
+    }
+    size_t bytes = needed + slack < left ? needed + slack : left;
+    size_t tables_budget = t->memory.budget;
+    t->memory.budget = t->max_bytes;
+    lt_snapshot *snapshot = lt_memory_map(&t->memory, bytes);
+    t->memory.budget = tables_budget;
+    if (snapshot != NULL) {
+        snapshot->mapped_bytes = bytes;
+        snapshot->next = t->readers;
+        t->readers = snapshot;
+    }
+    return snapshot;
+}
+
+static bool copy_locked(const lt_tables *t, lt_snapshot *snapshot) {
+    describe_locked(t, snapshot);
+    if (needed_bytes(snapshot) > snapshot->mapped_bytes) {
+        return false;
+    }
+    memcpy(snapshot->buckets, t->buckets.base, t->buckets.bytes);
+    return true;
+}
+
+static void unmap_locked(lt_tables *t, lt_snapshot *snapshot) {
+    lt_snapshot **link = &t->readers;
+    while (*link != snapshot) {
+        link = &(*link)->next;
+    }
+    *link = snapshot->next;
+    lt_memory_unmap(&t->memory, snapshot, snapshot->mapped_bytes);
+}
+
 /* Account and map the copy under the lock, touch its pages and come back for the contents: page faults of the copy are
  * what would hold the lock for long. */
-bool lt_snapshot_begin(lt_tables *t, lt_snapshot *snapshot) {
-    size_t spare = 64 * sizeof(lt_bucket);
-    for (;;) {
+lt_snapshot *lt_snapshot_begin(lt_tables *t) {
+    for (size_t slack = 64 * 1024;; slack *= 16) { /* samples may arrive faster than pages */
         lt_lock_acquire(&t->lock);
-        size_t room = t->buckets.bytes + t->buckets.bytes / 16 + spare;
-        room = room < t->buckets.reserved ? room : t->buckets.reserved;
-        size_t tables_budget = t->memory.budget;
-        t->memory.budget = t->max_bytes;
-        lt_bucket *copy = lt_memory_map(&t->memory, room);
-        t->memory.budget = tables_budget;
-        t->readers += copy != NULL;
+        lt_snapshot *snapshot = map_locked(t, slack);
         lt_lock_release(&t->lock);
-        if (copy == NULL) {
-            return false;
+        if (snapshot == NULL) {
+            return NULL;
         }
-        madvise(copy, room, MADV_POPULATE_WRITE); /* a hint: kernels before 5.14 fault while copying instead */
+        madvise(snapshot, snapshot->mapped_bytes, MADV_POPULATE_WRITE); /* a hint: older kernels fault while copying */
 
         lt_lock_acquire(&t->lock);
         uint64_t start = now_ns();
-        bool fits = t->buckets.bytes <= room;
-        if (fits) {
-            memcpy(copy, t->buckets.base, t->buckets.bytes);
-            *snapshot = (lt_snapshot){
-                .buckets = copy,
-                .count = LT_COUNT(t->buckets, lt_bucket),
-                .mapped_bytes = room,
-                .interval = t->interval,
-                .generation = t->generation,
-                .strings = LT_COUNT(t->strings, lt_string),
-                .functions = LT_COUNT(t->functions, lt_function),
-                .locations = LT_COUNT(t->locations, lt_location),
-            };
+        bool copied = copy_locked(t, snapshot);
+        if (copied) {
             t->snapshot_lock_ns = now_ns() - start;
         } else {
-            lt_memory_unmap(&t->memory, copy, room);
-            t->readers--;
+            unmap_locked(t, snapshot);
         }
         lt_lock_release(&t->lock);
-        if (fits) {
-            return true;
+        if (copied) {
+            return snapshot;
         }
-        spare *= 16; /* samples arrived faster than pages */
     }
 }
 
 void lt_snapshot_end(lt_tables *t, lt_snapshot *snapshot) {
     lt_lock_acquire(&t->lock);
-    lt_memory_unmap(&t->memory, snapshot->buckets, snapshot->mapped_bytes);
-    t->readers--;
+    unmap_locked(t, snapshot);
     lt_lock_release(&t->lock);
-    *snapshot = (lt_snapshot){0};
+}
+
+void lt_tables_after_fork_locked(lt_tables *t, uint64_t seed) {
+    while (t->readers != NULL) {
+        unmap_locked(t, t->readers);
+    }
+    t->generation++;
+    t->samples = 0;
+    t->rng = seed;
 }

@@ -4,16 +4,17 @@
 
 enum { FIRST_LIVE_CAPACITY = 1024 };
 
-enum { VECS = 7 };
+enum { VECS = 7, INDEXES = 5 };
 
 #define ALL_VECS(t)                                                                                                    \
     {&(t)->string_bytes, &(t)->strings,         &(t)->functions, &(t)->locations,                                      \
      &(t)->stacks,       &(t)->stack_locations, &(t)->buckets}
+#define ALL_INDEXES(t)                                                                                                 \
+    {&(t)->string_index, &(t)->function_index, &(t)->location_index, &(t)->stack_index, &(t)->bucket_index}
 
 void lt_tables_release_locked(lt_tables *t) {
     lt_vec *vecs[VECS] = ALL_VECS(t);
-    lt_index *indexes[] = {&t->string_index, &t->function_index, &t->location_index, &t->stack_index,
-                           &t->bucket_index};
+    lt_index *indexes[INDEXES] = ALL_INDEXES(t);
     for (int i = 0; i < LT_FILTER_SIZE; i++) {
         if (atomic_load_explicit(&t->filter[i], memory_order_relaxed) != 0) { /* leave untouched pages unmapped */
             atomic_store_explicit(&t->filter[i], 0, memory_order_relaxed);
@@ -22,7 +23,7 @@ void lt_tables_release_locked(lt_tables *t) {
     lt_memory_unmap(&t->memory, t->live, t->live_capacity * sizeof(lt_live));
     t->live = NULL;
     t->live_capacity = t->live_count = 0;
-    for (size_t i = 0; i < sizeof(indexes) / sizeof(*indexes); i++) {
+    for (int i = 0; i < INDEXES; i++) {
         lt_index_release(&t->memory, indexes[i]);
     }
     for (int i = 0; i < VECS; i++) {
@@ -36,30 +37,63 @@ bool lt_tables_reset_locked(lt_tables *t, size_t max_bytes, uint64_t interval, u
     t->samples = t->stale = t->lost = t->thinned = t->free_checks = t->free_hits = t->snapshot_lock_ns = 0;
     t->interval = interval;
     t->rng = seed;
-    return lt_tables_set_budget_locked(t, max_bytes);
+    if (!lt_tables_set_budget_locked(t, max_bytes)) {
+        lt_tables_release_locked(t);
+        t->max_bytes = t->memory.budget = 0;
+        return false;
+    }
+    return true;
 }
 
-/* A snapshot copies the buckets: they must fit into the quarter of the budget that is kept for it. */
-static size_t reservation(const lt_tables *t, const lt_vec *vec, size_t max_bytes) {
-    return vec == &t->buckets ? max_bytes / 4 : max_bytes;
+static size_t table_budget(size_t max_bytes) {
+    return max_bytes / 8 * 5;
+}
+
+/* A snapshot copies the buckets, and takes at most a sixth of the other tables beside: it fits into what is kept for it. */
+static size_t bucket_budget(size_t max_bytes) {
+    return max_bytes / 4;
+}
+
+/* A hash table grows by doubling, with the old one beside it. */
+static bool can_grow(const lt_tables *t, uint32_t count, uint32_t capacity, size_t slot_bytes) {
+    return count <= capacity / 16 * 9 ||
+           t->memory.committed + 2 * capacity * slot_bytes <= table_budget(t->max_bytes);
+}
+
+bool lt_is_roomy_locked(const lt_tables *t) {
+    const lt_vec *vecs[VECS] = ALL_VECS(t);
+    const lt_index *indexes[INDEXES] = ALL_INDEXES(t);
+    bool roomy = t->memory.committed <= table_budget(t->max_bytes) / 4 * 3 &&
+                 t->buckets.bytes <= bucket_budget(t->max_bytes) / 4 * 3 &&
+                 can_grow(t, t->live_count, t->live_capacity, sizeof(lt_live));
+    for (int i = 0; i < VECS; i++) {
+        roomy = roomy && vecs[i]->bytes <= vecs[i]->reserved / 4 * 3;
+    }
+    for (int i = 0; i < INDEXES; i++) {
+        roomy = roomy && can_grow(t, indexes[i]->count, indexes[i]->capacity, sizeof(lt_slot));
+    }
+    return roomy;
 }
 
 bool lt_tables_set_budget_locked(lt_tables *t, size_t max_bytes) {
-    lt_vec *vecs[VECS] = ALL_VECS(t);
-    while (t->memory.committed > max_bytes / 4 * 3 || t->buckets.bytes > max_bytes / 4) {
+    size_t before = t->max_bytes;
+    t->max_bytes = max_bytes;
+    if (t->memory.committed > table_budget(max_bytes) || t->buckets.bytes > bucket_budget(max_bytes)) {
         if (!lt_thin_locked(t)) {
+            t->max_bytes = before;
             return false;
         }
     }
+    lt_vec *vecs[VECS] = ALL_VECS(t);
+    bool reserved = true;
     t->memory.budget = max_bytes; /* moving needs both copies at once */
-    bool moved = true;
-    for (int i = 0; i < VECS && moved; i++) {
-        size_t wanted = reservation(t, vecs[i], max_bytes);
-        moved = wanted <= vecs[i]->reserved || lt_vec_move(&t->memory, vecs[i], wanted);
+    for (int i = 0; i < VECS; i++) {
+        if (vecs[i]->reserved < max_bytes && !lt_vec_move(&t->memory, vecs[i], max_bytes)) {
+            reserved = reserved && vecs[i]->base != NULL; /* one that cannot grow in place is thinned earlier */
+        }
     }
-    t->max_bytes = moved ? max_bytes : t->max_bytes;
-    t->memory.budget = t->max_bytes / 4 * 3;
-    return moved;
+    t->memory.budget = table_budget(max_bytes);
+    return reserved;
 }
 
 /* -- interning ------------------------------------------------------------------------------------------------------ */
@@ -181,10 +215,13 @@ static uint32_t hash_bucket(const lt_bucket *b) {
                        ((uint64_t)b->generation << 8) ^ b->domain);
 }
 
+static uint32_t find_bucket(const lt_tables *t, const lt_bucket *key) {
+    return lt_index_find(&t->bucket_index, hash_bucket(key), same_bucket, t, key);
+}
+
 uint32_t lt_intern_bucket_locked(lt_tables *t, const lt_bucket *key) {
-    uint32_t hash = hash_bucket(key);
-    uint32_t id = lt_index_find(&t->bucket_index, hash, same_bucket, t, key);
-    return id != LT_NONE ? id : append(t, &t->buckets, &t->bucket_index, hash, key, sizeof(*key));
+    uint32_t id = find_bucket(t, key);
+    return id != LT_NONE ? id : append(t, &t->buckets, &t->bucket_index, hash_bucket(key), key, sizeof(*key));
 }
 
 void lt_reindex_locked(lt_tables *t) {
@@ -294,8 +331,10 @@ void lt_live_delete_locked(lt_tables *t, uint32_t i) {
 bool lt_record_locked(lt_tables *t, const void *block, size_t size, uint64_t interval, lt_domain domain,
                       uint32_t stack) {
     lt_bucket key = {.size = size, .interval = interval, .stack = stack, .generation = t->generation, .domain = domain};
+    bool may_add = t->buckets.bytes + sizeof(key) <= bucket_budget(t->max_bytes);
     uint32_t bucket;
-    if (!live_make_room(t) || (bucket = lt_intern_bucket_locked(t, &key)) == LT_NONE) {
+    if (!live_make_room(t) ||
+        (bucket = may_add ? lt_intern_bucket_locked(t, &key) : find_bucket(t, &key)) == LT_NONE) {
         return false;
     }
     uint32_t stale = live_find(t, (uintptr_t)block);
@@ -322,6 +361,10 @@ uint32_t lt_remove_locked(lt_tables *t, const void *block) {
 }
 
 void lt_restore_locked(lt_tables *t, const void *block, uint32_t bucket) {
+    if (!live_make_room(t)) {
+        t->lost++;
+        return;
+    }
     filter_add(t, block, 1);
     live_place(t, (lt_live){(uintptr_t)block, bucket});
     LT_AT(t->buckets, lt_bucket, bucket)->live++;

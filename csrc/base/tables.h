@@ -2,7 +2,7 @@
  *
  * One lock protects everything here but the filter, which is read without it. `_locked` functions need the caller to hold
  * `lock`. Interned records are append-only between two compactions and compaction waits for no reader: it is refused
- * while `readers` > 0. A reader may thus use ids it found in its copy of the buckets without the lock.
+ * while there are `readers`. A reader may thus use ids it found in its copy of the buckets without the lock.
  */
 #ifndef LT_TABLES_H
 #define LT_TABLES_H
@@ -55,6 +55,8 @@ typedef struct {
  * part. 128 Ki counters: a heap of 1 GiB at 512 KiB (2,000 samples) sends 1.5 % of the other frees to the table. */
 enum { LT_FILTER_BITS = 17, LT_FILTER_SIZE = 1 << LT_FILTER_BITS, LT_FILTER_STUCK = 255 };
 
+typedef struct lt_snapshot lt_snapshot;
+
 typedef struct {
     /* written under lock, read by frees without it; first, so that a free needs no offset */
     _Atomic uint8_t filter[LT_FILTER_SIZE];
@@ -63,15 +65,15 @@ typedef struct {
 
     /* protected by lock */
     lt_memory memory;
-    size_t max_bytes; /* memory.budget is three quarters of it: the rest is for snapshots and compaction */
+    size_t max_bytes; /* memory.budget is five eighths of it: the rest is for a snapshot, or for compaction */
     lt_vec string_bytes, strings, functions, locations, stack_locations, stacks, buckets;
     lt_index string_index, function_index, location_index, stack_index, bucket_index;
     lt_live *live;
     uint32_t live_capacity; /* a power of two, or 0 */
     uint32_t live_count;
-    uint32_t readers;     /* snapshots being encoded */
     uint32_t generation;  /* forks behind this process */
     uint32_t compactions; /* ids found before the last one are void */
+    lt_snapshot *readers; /* snapshots being encoded */
     uint64_t interval;    /* in force, bytes */
     uint64_t rng;
     uint64_t samples, stale, lost, thinned, free_checks, free_hits, snapshot_lock_ns;
@@ -94,8 +96,8 @@ void lt_tables_release_locked(lt_tables *tables);
 /* Empty the tables and set the budget. False when the kernel refuses address space. No reader may be active. */
 bool lt_tables_reset_locked(lt_tables *tables, size_t max_bytes, uint64_t interval, uint64_t seed);
 
-/* Change the budget, thinning until the tables fit. False when the kernel refuses; the old budget may still hold then. No
- * reader may be active. */
+/* Change the budget, thinning until the tables fit. False when the kernel refuses; the old budget holds then. No reader may
+ * be active. */
 bool lt_tables_set_budget_locked(lt_tables *tables, size_t max_bytes);
 
 /* Intern; LT_NONE when the budget is exhausted (the caller thins and starts over). */
@@ -110,31 +112,43 @@ bool lt_record_locked(lt_tables *tables, const void *block, size_t size, uint64_
 
 /* Forget a live block and return its bucket, or LT_NONE if it was not sampled. The bucket's live count goes down. */
 uint32_t lt_remove_locked(lt_tables *tables, const void *block);
-/* Undo lt_remove_locked: the realloc that would have freed the block failed. */
+/* Undo lt_remove_locked: the realloc that would have freed the block failed. Lost when others have filled the table. */
 void lt_restore_locked(lt_tables *tables, const void *block, uint32_t bucket);
 
 /* For compaction: delete slot `i` of the live table; make that table fit its contents; intern a bucket; rebuild the other
- * indexes from their records. */
+ * indexes from their records; tell whether what is left of the budget is worth going on with. */
 void lt_live_delete_locked(lt_tables *tables, uint32_t i);
 void lt_live_shrink_locked(lt_tables *tables);
 uint32_t lt_intern_bucket_locked(lt_tables *tables, const lt_bucket *key);
 void lt_reindex_locked(lt_tables *tables);
+bool lt_is_roomy_locked(const lt_tables *tables);
 
-/* Double the interval in force until what remains after thinning and compaction is at most half the budget. False when
- * a reader is active or the kernel refuses the scratch memory. */
+/* Double the interval in force, thin and compact until a quarter of the budget is free. False when a reader is active, the
+ * kernel refuses the scratch memory or the interval is beyond all blocks; nothing changed then. */
 bool lt_thin_locked(lt_tables *tables);
 
+/* What a forked child changes: its blocks get a generation of their own, and snapshots whose readers did not come along are
+ * given back. */
+void lt_tables_after_fork_locked(lt_tables *tables, uint64_t seed);
+
 /* A private copy of the buckets at one point in time, and how many interned records they may refer to. */
-typedef struct {
-    lt_bucket *buckets;
-    size_t count, mapped_bytes;
+struct lt_snapshot {
+    lt_snapshot *next;
+    size_t mapped_bytes; /* with this header */
     uint64_t interval;
     uint32_t generation;
     uint32_t strings, functions, locations;
-} lt_snapshot;
+    unsigned char *scratch; /* for the encoder: four bytes a string, one a location and function */
+    size_t count;
+    lt_bucket buckets[];
+};
 
-/* Take the lock, copy, release. False when memory is short. Every success is paired with lt_snapshot_end. */
-bool lt_snapshot_begin(lt_tables *tables, lt_snapshot *snapshot);
+static inline size_t lt_snapshot_scratch_bytes(const lt_snapshot *s) {
+    return s->strings * sizeof(uint32_t) + s->locations + s->functions;
+}
+
+/* Take the lock, copy, release. NULL when memory is short. Every success is paired with lt_snapshot_end. */
+lt_snapshot *lt_snapshot_begin(lt_tables *tables);
 void lt_snapshot_end(lt_tables *tables, lt_snapshot *snapshot);
 
 /* Typed access to the records by id. */

@@ -11,6 +11,9 @@
 #include <math.h>
 #include <string.h>
 
+/* Beyond all blocks, and doubling it does not overflow. */
+static const uint64_t MAX_INTERVAL = UINT64_C(1) << 50;
+
 static double keep_ratio(const lt_bucket *b, uint64_t interval) {
     if (b->interval >= interval) {
         return 1.0;
@@ -44,6 +47,11 @@ static void thin_freed(lt_tables *t, uint64_t interval) {
     }
 }
 
+/* Nothing shows it any more: all counts thinned away, or freed since it was inherited. */
+static bool is_dead(const lt_tables *t, const lt_bucket *b) {
+    return b->live == 0 && (b->allocs == 0 || b->generation != t->generation);
+}
+
 /* Where each record goes; LT_NONE: dropped. */
 typedef struct {
     uint32_t *bucket, *stack, *location, *function, *string;
@@ -52,9 +60,10 @@ typedef struct {
 static void mark(const lt_tables *t, const moves *to) {
     for (uint32_t i = 0; i < LT_COUNT(t->buckets, lt_bucket); i++) {
         const lt_bucket *b = LT_AT(t->buckets, lt_bucket, i);
-        if (b->allocs == 0) {
+        if (is_dead(t, b)) {
             continue;
         }
+        to->bucket[i] = 0;
         to->stack[b->stack] = 0;
         const lt_stack *s = LT_AT(t->stacks, lt_stack, b->stack);
         for (uint32_t j = 0; j < s->depth; j++) {
@@ -114,14 +123,17 @@ static void slide_stacks(lt_tables *t, const moves *to) {
 
 /* Buckets that differed only in their interval have become one: interning them anew merges them. */
 static void slide_buckets(lt_tables *t, const moves *to) {
-    uint32_t count = LT_COUNT(t->buckets, lt_bucket);
-    lt_index_clear(&t->memory, &t->bucket_index, count);
+    uint32_t count = LT_COUNT(t->buckets, lt_bucket), kept = 0;
+    for (uint32_t i = 0; i < count; i++) {
+        kept += to->bucket[i] != LT_NONE;
+    }
+    lt_index_clear(&t->memory, &t->bucket_index, kept);
     t->buckets.bytes = 0;
     for (uint32_t i = 0; i < count; i++) {
-        lt_bucket b = *LT_AT(t->buckets, lt_bucket, i);
-        if (b.allocs == 0) {
+        if (to->bucket[i] == LT_NONE) {
             continue;
         }
+        lt_bucket b = *LT_AT(t->buckets, lt_bucket, i);
         b.stack = to->stack[b.stack];
         lt_bucket key = b;
         key.allocs = key.live = 0;
@@ -138,61 +150,64 @@ static void slide_buckets(lt_tables *t, const moves *to) {
     }
 }
 
-static bool compact(lt_tables *t) {
-    uint32_t counts[] = {LT_COUNT(t->buckets, lt_bucket), LT_COUNT(t->stacks, lt_stack),
-                         LT_COUNT(t->locations, lt_location), LT_COUNT(t->functions, lt_function),
-                         LT_COUNT(t->strings, lt_string)};
-    uint32_t total = 0;
-    for (int i = 0; i < 5; i++) {
-        total += counts[i];
+static void compact(lt_tables *t, const moves *to) {
+    mark(t, to);
+    slide_strings(t, to);
+    slide(&t->memory, &t->functions, sizeof(lt_function), to->function);
+    for (uint32_t i = 0; i < LT_COUNT(t->functions, lt_function); i++) {
+        lt_function *f = LT_AT(t->functions, lt_function, i);
+        f->name = to->string[f->name];
+        f->file = to->string[f->file];
     }
-    uint32_t *scratch = lt_memory_map(&t->memory, (total + 1) * sizeof(uint32_t));
+    slide(&t->memory, &t->locations, sizeof(lt_location), to->location);
+    for (uint32_t i = 0; i < LT_COUNT(t->locations, lt_location); i++) {
+        lt_location *l = LT_AT(t->locations, lt_location, i);
+        l->function = to->function[l->function];
+    }
+    slide_stacks(t, to);
+    slide_buckets(t, to);
+    lt_reindex_locked(t);
+    t->compactions++;
+}
+
+/* Double once. The scratch memory comes first, so that a refusal changes nothing. */
+static bool thin_once(lt_tables *t) {
+    uint32_t buckets = LT_COUNT(t->buckets, lt_bucket), stacks = LT_COUNT(t->stacks, lt_stack),
+             locations = LT_COUNT(t->locations, lt_location), functions = LT_COUNT(t->functions, lt_function),
+             strings = LT_COUNT(t->strings, lt_string);
+    size_t bytes = ((size_t)buckets + stacks + locations + functions + strings + 1) * sizeof(uint32_t);
+    uint32_t *scratch = lt_memory_map(&t->memory, bytes);
     if (scratch == NULL) {
         return false;
     }
-    memset(scratch, 0xff, total * sizeof(uint32_t));
+    memset(scratch, 0xff, bytes);
     moves to = {.bucket = scratch};
-    to.stack = to.bucket + counts[0];
-    to.location = to.stack + counts[1];
-    to.function = to.location + counts[2];
-    to.string = to.function + counts[3];
+    to.stack = to.bucket + buckets;
+    to.location = to.stack + stacks;
+    to.function = to.location + locations;
+    to.string = to.function + functions;
 
-    mark(t, &to);
-    slide_strings(t, &to);
-    slide(&t->memory, &t->functions, sizeof(lt_function), to.function);
-    for (uint32_t i = 0; i < LT_COUNT(t->functions, lt_function); i++) {
-        lt_function *f = LT_AT(t->functions, lt_function, i);
-        f->name = to.string[f->name];
-        f->file = to.string[f->file];
-    }
-    slide(&t->memory, &t->locations, sizeof(lt_location), to.location);
-    for (uint32_t i = 0; i < LT_COUNT(t->locations, lt_location); i++) {
-        lt_location *l = LT_AT(t->locations, lt_location, i);
-        l->function = to.function[l->function];
-    }
-    slide_stacks(t, &to);
-    slide_buckets(t, &to);
-    lt_memory_unmap(&t->memory, scratch, (total + 1) * sizeof(uint32_t));
-    lt_reindex_locked(t);
-    t->compactions++;
+    t->interval = t->interval > 1 ? t->interval * 2 : 1024;
+    thin_live(t, t->interval);
+    lt_live_shrink_locked(t);
+    thin_freed(t, t->interval);
+    compact(t, &to);
+    lt_memory_unmap(&t->memory, scratch, bytes);
+    t->thinned++;
     return true;
 }
 
 bool lt_thin_locked(lt_tables *t) {
-    if (t->readers > 0) {
-        return false;
-    }
     size_t tables_budget = t->memory.budget;
-    t->memory.budget = t->max_bytes;
-    bool compacted;
-    do {
-        t->interval = t->interval > 1 ? t->interval * 2 : 1024;
-        thin_live(t, t->interval);
-        lt_live_shrink_locked(t);
-        thin_freed(t, t->interval);
-        t->thinned++;
-        compacted = compact(t);
-    } while (compacted && t->memory.committed > tables_budget / 2 && t->interval < UINT64_C(1) << 50);
+    /* A budget that was lowered a moment ago is passed already. */
+    t->memory.budget = t->memory.committed <= t->max_bytes / 4 * 3 ? t->max_bytes : SIZE_MAX;
+    bool thinned = false;
+    while (t->readers == NULL && t->interval < MAX_INTERVAL && thin_once(t)) {
+        thinned = true;
+        if (lt_is_roomy_locked(t)) {
+            break;
+        }
+    }
     t->memory.budget = tables_budget;
-    return compacted;
+    return thinned;
 }
