@@ -88,9 +88,9 @@ def test_an_error_names_the_file(tmp_path: Path) -> None:
     path = tmp_path / "notes.txt"
     path.write_text("not a profile")
 
-    with pytest.raises(ProfileFormatError, match=r"notes\.txt: "):
+    with pytest.raises(ProfileFormatError, match=r"notes\.txt: not a pprof profile"):
         Profile.read(path)
-    with path.open("rb") as stream, pytest.raises(ProfileFormatError, match=r"notes\.txt: "):
+    with path.open("rb") as stream, pytest.raises(ProfileFormatError, match=r"notes\.txt: not a pprof profile"):
         Profile.read(stream)
 
 

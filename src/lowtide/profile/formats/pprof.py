@@ -45,13 +45,18 @@ def decode(data: bytes, into: type[P], max_bytes: int = MAX_BYTES) -> P:
     Returns: the profile; equal stacks and label sets are shared objects.
     Raises: ProfileFormatError where it is malformed, or larger than `max_bytes`.
     """
-    fields = unpack(_inflate(data, max_bytes), _PROFILE, "profile")
+    raw = _inflate(data, max_bytes)
+    try:
+        fields = unpack(raw, _PROFILE, "profile")
+    except ProfileFormatError as error:
+        # The reason alone would puzzle who gave us a text file.
+        raise ProfileFormatError(f"not a pprof profile, or a damaged one: {error}") from None
     types, samples, mappings, locations, functions, strings = fields[:6]
     drop_frames, keep_frames, times, duration_nanos, period_types, period, comments, default_type, doc_url = fields[6:]
     if len(times) > 1 or len(period_types) > 1:
         raise ProfileFormatError("concatenated profiles, expected one; read them one by one and merge them")
     if not types:
-        raise ProfileFormatError("not a profile: it has no sample types")
+        raise ProfileFormatError("not a pprof profile: it has no sample types")
     reader = _Reader(strings)
     reader.mappings = _by_id(mappings, reader.mapping, "mapping")
     reader.functions = _by_id(functions, reader.function, "function")
