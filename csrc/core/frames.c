@@ -117,7 +117,7 @@ static uint32_t intern_text_locked(lt_tables *tables, PyObject *text) {
     if (PyUnicode_IS_COMPACT_ASCII(text) && PyUnicode_GET_LENGTH(text) <= NAME_BYTES) {
         return lt_intern_string_locked(tables, PyUnicode_DATA(text), (size_t)PyUnicode_GET_LENGTH(text));
     }
-    char utf8[NAME_BYTES];
+    static char utf8[NAME_BYTES]; /* protected by the tables' lock: no room on a small stack */
     return lt_intern_string_locked(tables, utf8, encode_inhook(text, utf8));
 }
 
@@ -157,7 +157,8 @@ enum { CACHE_SIZE = 8192 };
 /* protected by the tables' lock */
 static cached_location cache[CACHE_SIZE];
 static uint32_t cache_compactions;
-const size_t lt_frames_cache_bytes = sizeof(cache);
+static uint32_t locations[LT_MAX_FRAMES + 1];
+const size_t lt_frames_fixed_bytes = sizeof(cache) + sizeof(locations);
 
 static uint32_t location_locked(lt_tables *tables, lt_position at) {
     uint64_t key = (uint64_t)(uintptr_t)at.code + (uint64_t)(uint32_t)at.lasti * 0x9e3779b97f4a7c15ULL;
@@ -178,7 +179,6 @@ uint32_t lt_frames_intern_locked(lt_tables *tables, lt_walk walk, const lt_posit
         memset(cache, 0, sizeof(cache));
         cache_compactions = tables->compactions;
     }
-    uint32_t locations[LT_MAX_FRAMES + 1];
     uint32_t depth = 0;
     for (int i = 0; i < walk.depth; i++) {
         locations[depth++] = location_locked(tables, positions[i]);

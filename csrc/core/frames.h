@@ -6,7 +6,7 @@
 
 enum { LT_MAX_FRAMES = 1024 };
 
-extern const size_t lt_frames_cache_bytes;
+extern const size_t lt_frames_fixed_bytes;
 
 typedef struct {
     PyCodeObject *code; /* borrowed: the frame that runs it is ours and on the stack */

@@ -55,11 +55,12 @@ static bool thin_locked(void) {
     return true;
 }
 
+/* protected by the tables' lock: a program's thread may have a stack of 16 KiB, and be near its end */
+static lt_position positions[LT_MAX_FRAMES];
+
 static void record(lt_thread *self, lt_domain domain, const void *block, size_t size) {
-    int max_frames = atomic_load_explicit(&lt_heap.max_frames, memory_order_relaxed);
-    lt_position positions[max_frames];
-    lt_walk walk = lt_frames_walk_inhook(domain, positions, max_frames);
     acquire(self);
+    lt_walk walk = lt_frames_walk_inhook(domain, positions, atomic_load(&lt_heap.max_frames));
     for (int attempt = 0;; attempt++) {
         uint32_t stack = lt_frames_intern_locked(&lt_heap_tables, walk, positions);
         if (stack != LT_NONE && lt_record_locked(&lt_heap_tables, block, size, self->interval, domain, stack)) {
@@ -119,17 +120,21 @@ static uint64_t fresh_seed(void) {
     return seed;
 }
 
+/* Busy meanwhile: other libraries' handlers run between ours, and may allocate. */
 static void before_fork(void) {
-    lt_lock_acquire(&lt_heap_tables.lock);
+    acquire(&lt_self);
 }
 
 static void after_fork_in_parent(void) {
-    lt_lock_release(&lt_heap_tables.lock);
+    release(&lt_self);
 }
 
 static void after_fork_in_child(void) {
-    lt_tables_after_fork_locked(&lt_heap_tables, fresh_seed());
-    lt_lock_release(&lt_heap_tables.lock);
+    lt_heap_tables.generation++;
+    lt_heap_tables.readers = 0; /* whoever was reading did not come along */
+    lt_heap_tables.samples = 0;
+    lt_heap_tables.rng = fresh_seed();
+    release(&lt_self);
     atomic_store(&lt_heap.seed, fresh_seed());
     next_epoch();
 }
@@ -138,14 +143,14 @@ static void after_fork_in_child(void) {
 
 /* What the tables may hold of the budget: the rest of our memory is fixed. */
 static size_t fixed_bytes(void) {
-    return sizeof(lt_heap_tables) + lt_frames_cache_bytes;
+    return sizeof(lt_heap_tables) + sizeof(positions) + lt_frames_fixed_bytes;
 }
 
 /* Take the lock when no snapshot is being encoded. */
 static void acquire_without_readers(void) {
     for (;;) {
         acquire(&lt_self);
-        if (lt_heap_tables.readers == NULL) {
+        if (lt_heap_tables.readers == 0) {
             return;
         }
         release(&lt_self);

@@ -53,7 +53,9 @@ INLINE void *allocate_counted(lt_domain domain, void *ctx, size_t n, size_t size
         self->probe |= (uint8_t)((self->nested & NESTED_REACHED_RAW) << 4);
     }
     self->nested = outer;
-    if (block != NULL && outer == 0) {
+    if (UNLIKELY(outer != 0)) {
+        self->epoch = 0; /* it may have crossed the countdown: draw anew, or the next block of the program pays for it */
+    } else if (block != NULL) {
         size_t total;
         count(self, domain, block, __builtin_mul_overflow(n, size, &total) ? SIZE_MAX : total);
     }
@@ -173,7 +175,8 @@ static const PyMemAllocatorDomain python_domain[LT_DOMAINS] = {
 
 /* -- installing ----------------------------------------------------------------------------------------------------- */
 
-/* Allocate and free one block; what the hooks saw of it, as bits of lt_thread.probe. */
+/* Allocate and free one block; what the hooks saw of it, as bits of lt_thread.probe. A request that is refused proves
+ * nothing: all bits, because to install hooks twice would close the chain to a ring. */
 static uint8_t probe(lt_domain domain, size_t size) {
     PyMemAllocatorEx top;
     PyMem_GetAllocator(python_domain[domain], &top);
@@ -182,15 +185,17 @@ static uint8_t probe(lt_domain domain, size_t size) {
     lt_heap_sync_inhook(&lt_self);
     lt_self.countdown = 0;
     void *block = top.malloc(top.ctx, size);
-    uint8_t seen = lt_self.probe;
+    uint8_t seen = block != NULL ? lt_self.probe : UINT8_MAX;
     lt_self.probe = 0;
     top.free(top.ctx, block);
     lt_self.epoch = 0;
     return seen;
 }
 
+/* Small or large: an allocator on top may keep one kind to itself. */
 static bool is_reached(lt_domain domain) {
-    return probe(domain, 1) & (2 << domain);
+    enum { LARGE = 64 * 1024 };
+    return (probe(domain, 1) & (2 << domain)) || (probe(domain, LARGE) & (2 << domain));
 }
 
 bool lt_hooks_reached(void) {

@@ -109,10 +109,10 @@ static PyObject *core_encode(PyObject *module, PyObject *args, PyObject *kwargs)
     };
     int error = ENOMEM;
     Py_BEGIN_ALLOW_THREADS
-    lt_snapshot *snapshot = lt_snapshot_begin(&lt_heap_tables);
-    if (snapshot != NULL) {
-        error = lt_pprof_write(&lt_heap_tables, snapshot, &header, fd);
-        lt_snapshot_end(&lt_heap_tables, snapshot);
+    lt_snapshot snapshot;
+    if (lt_snapshot_begin(&lt_heap_tables, &snapshot)) {
+        error = lt_pprof_write(&lt_heap_tables, &snapshot, &header, fd);
+        lt_snapshot_end(&lt_heap_tables, &snapshot);
     }
     Py_END_ALLOW_THREADS
     PyMem_Free(root_texts);
@@ -152,6 +152,12 @@ static int run_callback(void *callback) {
     PyObject *result = PyObject_CallNoArgs(callback);
     Py_DECREF((PyObject *)callback);
     Py_XDECREF(result);
+    /* The program is near the end of its stack or memory, and shall not notice us there. Any other error comes from a
+     * signal handler of its own, and is its own. */
+    if (result == NULL && (PyErr_ExceptionMatches(PyExc_RecursionError) || PyErr_ExceptionMatches(PyExc_MemoryError))) {
+        PyErr_Clear();
+        return 0;
+    }
     return result != NULL ? 0 : -1;
 }
 

@@ -7,7 +7,7 @@
 /* The calling thread's stack as a list of (qualname, file, line), leaf first; NULL with an exception set. */
 PyObject *lt_selftest_walk(PyObject *module, PyObject *unused);
 
-/* Run a known program and compare its stack with the truth. 0, or -1 with a RuntimeError set. */
+/* Run a known program, once, and compare its stack with the truth. 0, or -1 with a RuntimeError set. */
 int lt_selftest_run(PyObject *module);
 
 #endif
