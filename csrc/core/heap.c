@@ -130,10 +130,7 @@ static void after_fork_in_parent(void) {
 }
 
 static void after_fork_in_child(void) {
-    lt_heap_tables.generation++;
-    lt_heap_tables.readers = 0; /* whoever was reading did not come along */
-    lt_heap_tables.samples = 0;
-    lt_heap_tables.rng = fresh_seed();
+    lt_tables_after_fork_locked(&lt_heap_tables, fresh_seed());
     release(&lt_self);
     atomic_store(&lt_heap.seed, fresh_seed());
     next_epoch();
@@ -150,7 +147,7 @@ static size_t fixed_bytes(void) {
 static void acquire_without_readers(void) {
     for (;;) {
         acquire(&lt_self);
-        if (lt_heap_tables.readers == 0) {
+        if (lt_heap_tables.readers == NULL) {
             return;
         }
         release(&lt_self);

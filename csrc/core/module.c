@@ -109,10 +109,10 @@ static PyObject *core_encode(PyObject *module, PyObject *args, PyObject *kwargs)
     };
     int error = ENOMEM;
     Py_BEGIN_ALLOW_THREADS
-    lt_snapshot snapshot;
-    if (lt_snapshot_begin(&lt_heap_tables, &snapshot)) {
-        error = lt_pprof_write(&lt_heap_tables, &snapshot, &header, fd);
-        lt_snapshot_end(&lt_heap_tables, &snapshot);
+    lt_snapshot *snapshot = lt_snapshot_begin(&lt_heap_tables);
+    if (snapshot != NULL) {
+        error = lt_pprof_write(&lt_heap_tables, snapshot, &header, fd);
+        lt_snapshot_end(&lt_heap_tables, snapshot);
     }
     Py_END_ALLOW_THREADS
     PyMem_Free(root_texts);
