@@ -63,8 +63,8 @@ def profiles(folder: Path) -> dict[int, Profile]:
 
 
 def sites(profile: Profile, sample_type: str = "alloc_space") -> set[str]:
-    """Name the functions that allocated."""
-    return {row.name for row in profile.top(10_000, sample_type, "function") if row.flat}
+    """Name the functions on stacks that allocated."""
+    return {row.name for row in profile.top(10_000, sample_type, "function")}
 
 
 def comments(profile: Profile, keyword: str) -> Sequence[str]:

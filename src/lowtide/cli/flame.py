@@ -28,9 +28,9 @@ _SUFFIXES = (".gz", ".pb", ".pprof")
 def command(
     *, file: str, out: str | None, sample_type: str | None, focus: str | None, ignore: str | None, max_bytes: int
 ) -> None:
-    """Draw a profile as a flame graph: one HTML page that needs no network.
+    """Draw a profile as a flame graph in one HTML page.
 
-    --sample-type is the column shown first; the page has them all.
+    The page needs no network and holds all columns; --sample-type is the one shown first.
     """
     profile = inputs.read([file], max_bytes, focus, ignore)
     name = _bare_name(file)

@@ -57,6 +57,8 @@ def _sources(file: str) -> list[Path | BinaryIO]:
 def _shown(sources: list[Path | BinaryIO]) -> Iterator[Path | BinaryIO]:
     """Pass the sources on, with a progress bar where there is much to read and somebody to see it."""
     size_bytes = sum(source.stat().st_size for source in sources if isinstance(source, Path))
-    hidden = size_bytes < LONG_BYTES or not sys.stderr.isatty()
-    with click.progressbar(sources, label="reading", file=sys.stderr, hidden=hidden) as bar:
-        yield from bar
+    if size_bytes < LONG_BYTES or not sys.stderr.isatty():
+        yield from sources
+    else:
+        with click.progressbar(sources, label="reading", file=sys.stderr) as bar:
+            yield from bar

@@ -34,7 +34,12 @@ by = click.option(
     "--by", type=click.Choice(["line", "function", "file"]), default="line", show_default=True, help="What a row is."
 )
 output_format = click.option(
-    "--format", "output_format", type=click.Choice(["table", "json"]), default="table", show_default=True
+    "--format",
+    "output_format",
+    type=click.Choice(["table", "json"]),
+    default="table",
+    show_default=True,
+    help="table for people, json for programs.",
 )
 focus = click.option("--focus", metavar="REGEX", help="Only stacks with a function or file name that matches.")
 ignore = click.option("--ignore", metavar="REGEX", help="No stacks with a function or file name that matches.")

@@ -5,6 +5,8 @@ import click
 from lowtide.cli import inputs, options, outputs
 from lowtide.profile.ops import By
 
+TITLE_FILES = 3
+
 
 @click.command(
     epilog="""\b
@@ -36,6 +38,5 @@ def command(
     Several FILEs, and the files of a folder, are added up; memory that forked processes share counts once.
     """
     profile = inputs.read(files, max_bytes, focus, ignore)
-    outputs.show_ranking(
-        profile, " + ".join(files), limit=limit, sample_type=sample_type, by=by, output_format=output_format
-    )
+    title = " + ".join(files) if len(files) <= TITLE_FILES else f"{files[0]} + {len(files) - 1} more"
+    outputs.show_ranking(profile, title, limit=limit, sample_type=sample_type, by=by, output_format=output_format)
