@@ -15,10 +15,10 @@ from setuptools.command.build_py import build_py
 
 START_UP_FILE = "lowtide.pth"
 
-# Interpreters whose hooks and frames the core knows; elsewhere lowtide installs without it, and says so when asked.
-HAS_CORE = (
-    sys.platform == "linux" and sys.implementation.name == "cpython" and not sysconfig.get_config_var("Py_GIL_DISABLED")
-)
+# The pools rely on a GIL, and the core knows the hooks and frames of Linux only; elsewhere lowtide installs without them, and
+# says so when asked.
+HAS_POOL = sys.implementation.name == "cpython" and not sysconfig.get_config_var("Py_GIL_DISABLED")
+HAS_CORE = HAS_POOL and sys.platform == "linux"
 
 
 def tls_flags() -> list[str]:
@@ -29,16 +29,29 @@ def tls_flags() -> list[str]:
     return ["-mtls-dialect=gnu2"] if platform.machine() == "x86_64" else []
 
 
+STRICT = ["-Wall", "-Wextra", "-Werror"] if os.environ.get("LOWTIDE_DEV") == "1" else []
+
+
 def core() -> Extension:
-    strict = ["-Wall", "-Wextra", "-Werror"] if os.environ.get("LOWTIDE_DEV") == "1" else []
     return Extension(
         "lowtide._core",
         sources=sorted(map(str, [*Path("csrc/core").glob("*.c"), *Path("csrc/base").glob("*.c")])),
         depends=sorted(map(str, Path("csrc").rglob("*.h"))),
         include_dirs=["csrc"],
-        extra_compile_args=["-std=c11", "-O2", "-fvisibility=hidden", *tls_flags(), *strict],
+        extra_compile_args=["-std=c11", "-O2", "-fvisibility=hidden", *tls_flags(), *STRICT],
         libraries=["m"],
         extra_link_args=["-pthread"],
+    )
+
+
+def pool() -> Extension:
+    is_unix = sys.platform != "win32"
+    return Extension(
+        "lowtide._pool",
+        sources=sorted(map(str, Path("csrc/pool").glob("*.c"))),
+        depends=sorted(map(str, Path("csrc/pool").glob("*.h"))),
+        include_dirs=["csrc"],
+        extra_compile_args=["-std=c11", "-O2", "-fvisibility=hidden", *STRICT] if is_unix else ["/std:c11"],
     )
 
 
@@ -46,7 +59,7 @@ class BuildExt(build_ext):
     """Ask for what is missing in one line before the compiler answers in a hundred."""
 
     def run(self) -> None:
-        if self.extensions:
+        if HAS_CORE:
             compiler = shlex.split(os.environ.get("CC") or sysconfig.get_config_var("CC") or "cc")
             if shutil.which(compiler[0]) is None:
                 sys.exit(f"lowtide: no C compiler ({compiler[0]}): install gcc, e.g. `apt install gcc libc6-dev`")
@@ -71,6 +84,6 @@ class BuildPy(build_py):
 
 
 setup(
-    ext_modules=[core()] if HAS_CORE else [],
+    ext_modules=[*([core()] if HAS_CORE else []), *([pool()] if HAS_POOL else [])],
     cmdclass={"build_ext": BuildExt, "build_py": BuildPy},
 )

@@ -38,8 +38,10 @@ def process_state() -> dict[str, Any]:
         "heap profiler armed": core is not None and core.stats()["active"],
         "gc enabled": gc.isenabled(),
         "gc thresholds": gc.get_threshold(),
-        # Hypothesis adds one of its own with its first test, to leave collections out of its deadlines.
-        "gc callbacks": [c for c in gc.callbacks if not getattr(c, "__module__", "").startswith("hypothesis")],
+        # Two come with the first use and stay: Hypothesis's, to leave collections out of its deadlines, and the pools'.
+        "gc callbacks": [
+            c for c in gc.callbacks if not str(getattr(c, "__module__", "")).startswith(("hypothesis", "lowtide._pool"))
+        ],
         "gc debug": gc.get_debug(),
         "gc frozen": gc.get_freeze_count(),
         "tracemalloc": tracemalloc.is_tracing(),

@@ -60,9 +60,9 @@ static inline void lt_age_check(lt_age *age) {
 /* Begin an epoch if the timer ran out: a read of the coarse clock. For get, where it costs little beside the rest. */
 void lt_ageing_tick(lt_ageing *ageing);
 
-/* For the module: its state is zeroed memory before the first, and not used after the last. -1 with an exception set. */
+/* For the module: its state starts as zeroed memory. -1 with an exception set. */
 int lt_ageing_init(lt_ageing *ageing, PyObject *module);
 void lt_ageing_free(lt_ageing *ageing);
-extern PyMethodDef lt_ageing_rotate, lt_ageing_set_timer;
+extern PyMethodDef lt_ageing_methods[];
 
 #endif

@@ -36,16 +36,15 @@ static void destroy(lt_stack *stack) {
     }
 }
 
-Py_ssize_t lt_generations_rotate(lt_generations *self, uint64_t epochs) {
-    lt_stack old = detach(self, &self->victim);
-    lt_stack older = {NULL, 0, 0};
+void lt_generations_rotate(lt_generations *self, uint64_t epochs, uint64_t *drops) {
+    lt_stack old = detach(self, &self->victim), older = {NULL, 0, 0};
     if (epochs > 1) {
         older = old;
         old = detach(self, &self->items);
     }
     self->victim = self->items;
     self->items = (lt_stack){NULL, 0, 0};
-    Py_ssize_t count = old.count + older.count;
+    *drops += (uint64_t)(old.count + older.count);
     bool is_used = self->victim.count > 0;
     destroy(&older);
     PyMem_Free(older.entries);
@@ -56,16 +55,15 @@ Py_ssize_t lt_generations_rotate(lt_generations *self, uint64_t epochs) {
     } else {
         PyMem_Free(old.entries);
     }
-    return count;
 }
 
-Py_ssize_t lt_generations_clear(lt_generations *self) {
+void lt_generations_clear(lt_generations *self, uint64_t *drops) {
     lt_stack victim = detach(self, &self->victim), items = detach(self, &self->items);
+    *drops += (uint64_t)(victim.count + items.count);
     destroy(&victim);
     PyMem_Free(victim.entries);
     destroy(&items);
     PyMem_Free(items.entries);
-    return victim.count + items.count;
 }
 
 static int traverse(lt_stack *stack, visitproc visit, void *arg) {

@@ -44,12 +44,12 @@ static inline void lt_generations_give(lt_generations *self, PyObject *item, Py_
 /* Make room for one more item. False with MemoryError set. */
 bool lt_generations_reserve(lt_generations *self);
 
-/* Rotate `epochs` times, at least once, and return how many items aged out. They are destroyed here, and the pool is whole
- * while that runs any code of the program. */
-Py_ssize_t lt_generations_rotate(lt_generations *self, uint64_t epochs);
+/* Rotate `epochs` times, at least once: what aged out is added to `*drops` and then destroyed. Destroying may run any code of
+ * the program; the pool is whole by then. */
+void lt_generations_rotate(lt_generations *self, uint64_t epochs, uint64_t *drops);
 
-/* Drop everything and return how many items that were; the same holds. */
-Py_ssize_t lt_generations_clear(lt_generations *self);
+/* Drop everything; the same holds. */
+void lt_generations_clear(lt_generations *self, uint64_t *drops);
 
 int lt_generations_traverse(lt_generations *self, visitproc visit, void *arg);
 

@@ -1,7 +1,7 @@
 """Memory engineering for CPython services.
 
-`lowtide.heap` samples every allocation, `lowtide.profile` reads what it wrote. Importing this package starts nothing;
-each noun is imported when it is first named.
+`lowtide.heap` samples every allocation, `lowtide.profile` reads what it wrote; `lowtide.Pool` keeps for reuse what is
+expensive to make. Importing this package starts nothing; each noun is imported when it, or a name of it, is first used.
 """
 
 import importlib
@@ -10,19 +10,23 @@ from lowtide._version import __version__ as __version__
 
 TYPE_CHECKING = False  # type checkers know the name; importing typing for it would cost more than all the rest
 if TYPE_CHECKING:
-    from types import ModuleType
-
     from lowtide import heap as heap
+    from lowtide import pool as pool
     from lowtide import profile as profile
+    from lowtide.pool import Pool as Pool
 
-_NOUNS = ("heap", "profile")
+_NOUNS = ("heap", "pool", "profile")
+_NAMES = {"Pool": "pool"}  # and the noun that each is of
 
 
-def __getattr__(name: str) -> "ModuleType":
+def __getattr__(name: str) -> object:
     if name in _NOUNS:
         return importlib.import_module(f"{__name__}.{name}")
+    if name in _NAMES:
+        value = globals()[name] = getattr(importlib.import_module(f"{__name__}.{_NAMES[name]}"), name)
+        return value
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 
 def __dir__() -> list[str]:
-    return [*_NOUNS, "__version__"]
+    return [*_NOUNS, *_NAMES, "__version__"]

@@ -158,6 +158,8 @@ def may_include(path_stem: str, folder: str, header: str) -> bool:
     """Tell whether csrc/<folder>/<stem> may include a header given as "folder/name.h"."""
     target_folder, _, target = header.removesuffix(".h").partition("/")
     if target_folder == "base":
+        return folder != "pool"
+    if folder == target_folder == "pool":
         return True
     if folder != "core" or target_folder != "core":
         return False
@@ -177,7 +179,7 @@ def test_includes_follow_the_layers(path: Path) -> None:
                 wrong.append(f"{tree.shown(path, line)}: base is plain C, it sees no CPython")
         elif folder == "base" and "Python.h" in header:
             wrong.append(f"{tree.shown(path, line)}: base is plain C, it sees no CPython")
-        elif folder == "core" and (header.startswith("internal/") or header == "Python.h"):
+        elif header == "Python.h" or (folder == "core" and header.startswith("internal/")):
             continue
         elif not may_include(path.stem, folder, header):
             wrong.append(f"{tree.shown(path, line)}: {folder}/{path.stem} may not include {header}")
