@@ -176,6 +176,7 @@ class PeriodicWriter:
         self._thread_is_due = False
         self._start_thread()
 
+    @_harmless
     def _finish_with_multiprocessing(self) -> None:
         sys.modules["multiprocessing.util"].Finalize(None, self._finish, exitpriority=LAST_OF_ALL)
 
