@@ -1,6 +1,6 @@
 """Run the sampler again and again over one program whose every block is known.
 
-Each run is a forked child: nothing of the run before is left, and its seed repeats it. A run reports what a user sees
+Each run is a forked child with a seed of its own: nothing of the run before is left. A run reports what a user sees
 of each site: the rows of `top` with their standard errors. The sites allocate nothing but their blocks: iterators and
 lists are made beforehand, for one 50-byte helper object among a hundred large blocks would be a second population.
 """
@@ -11,7 +11,7 @@ import sys
 import traceback
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import repeat
 from operator import delitem, setitem
 from pathlib import Path
@@ -96,12 +96,16 @@ def program() -> list[Site]:
 def run_once(sites: list[Site], interval: int, seed: int) -> dict[str, list[float]]:
     """Profile the program; return each site's four values and their four standard errors."""
     from lowtide import _core, heap
+    from lowtide.profile import Label
 
     heap.start(sample_interval=interval, max_bytes=2**30)
     _core.seed(seed)
     for each in sites:
         each.allocate(each.blocks)
-    profile = heap.snapshot()
+    # Where the kernel puts a new arena decides whether pymalloc needs a page of its own map for it, from raw memory.
+    snapshot = heap.snapshot()
+    raw = Label("domain", "raw")
+    profile = replace(snapshot, samples=tuple(sample for sample in snapshot.samples if raw not in sample.labels))
     values: dict[str, list[float]] = {each.name: [0.0] * 8 for each in sites}
     for number, column in enumerate(COLUMNS):
         for row in profile.top(n=10_000, sample_type=column, by="function"):
