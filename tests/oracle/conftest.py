@@ -1,8 +1,11 @@
 import importlib.util
+import sys
 from pathlib import Path
+from types import ModuleType
 
 import pytest
 
+from tests.oracle.helpers import build
 from tests.oracle.pprof import GoPprof
 
 
@@ -14,3 +17,19 @@ def go_pprof(request: pytest.FixtureRequest) -> GoPprof:
     cache = request.config.cache
     assert cache is not None, "run without `-p no:cacheprovider`: what Go compiles is kept in pytest's cache"
     return GoPprof(Path(cache.mkdir("go")))
+
+
+@pytest.fixture(scope="session")
+def helpers(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Give the folder to import the compiled C helpers from, `tests.oracle.{allocator_truth,allocation_driver}`."""
+    return build(tmp_path_factory.mktemp("helpers"))
+
+
+@pytest.fixture(scope="session")
+def driver(helpers: Path) -> ModuleType:
+    """Give `allocation_driver`."""
+    sys.path.insert(0, str(helpers))
+    try:
+        return importlib.import_module("tests.oracle.allocation_driver")
+    finally:
+        sys.path.remove(str(helpers))
