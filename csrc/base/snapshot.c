@@ -33,16 +33,13 @@ static size_t needed_bytes(const lt_snapshot *s) {
 static lt_snapshot *map_locked(lt_tables *t, size_t slack) {
     lt_snapshot now;
     describe_locked(t, &now);
-    size_t needed = needed_bytes(&now), held = t->memory.committed;
-    size_t left = held < t->max_bytes ? (t->max_bytes - held) & ~((size_t)sysconf(_SC_PAGESIZE) - 1) : 0;
+    size_t needed = needed_bytes(&now);
+    size_t left = (t->copies.budget - t->copies.committed) & ~((size_t)sysconf(_SC_PAGESIZE) - 1);
     if (needed > left) {
         return NULL;
     }
     size_t bytes = needed + slack < left ? needed + slack : left;
-    size_t tables_budget = t->memory.budget;
-    t->memory.budget = t->max_bytes;
-    lt_snapshot *snapshot = lt_memory_map(&t->memory, bytes);
-    t->memory.budget = tables_budget;
+    lt_snapshot *snapshot = lt_memory_map(&t->copies, bytes);
     if (snapshot != NULL) {
         snapshot->mapped_bytes = bytes;
         snapshot->next = t->readers;
@@ -66,7 +63,7 @@ static void unmap_locked(lt_tables *t, lt_snapshot *snapshot) {
         link = &(*link)->next;
     }
     *link = snapshot->next;
-    lt_memory_unmap(&t->memory, snapshot, snapshot->mapped_bytes);
+    lt_memory_unmap(&t->copies, snapshot, snapshot->mapped_bytes);
 }
 
 /* Account and map the copy under the lock, touch its pages and come back for the contents: page faults of the copy are

@@ -39,7 +39,7 @@ bool lt_tables_reset_locked(lt_tables *t, size_t max_bytes, uint64_t interval, u
     t->rng = seed;
     if (!lt_tables_set_budget_locked(t, max_bytes)) {
         lt_tables_release_locked(t);
-        t->max_bytes = t->memory.budget = 0;
+        t->max_bytes = t->memory.budget = t->copies.budget = 0;
         return false;
     }
     return true;
@@ -49,7 +49,7 @@ static size_t table_budget(size_t max_bytes) {
     return max_bytes / 8 * 5;
 }
 
-/* A snapshot copies the buckets, and takes at most a sixth of the other tables beside: it fits into what is kept for it. */
+/* A snapshot copies the buckets, and takes at most a sixth of the other tables beside: it fits into what is left for it. */
 static size_t bucket_budget(size_t max_bytes) {
     return max_bytes / 4;
 }
@@ -93,6 +93,7 @@ bool lt_tables_set_budget_locked(lt_tables *t, size_t max_bytes) {
         }
     }
     t->memory.budget = table_budget(max_bytes);
+    t->copies.budget = max_bytes - t->memory.budget;
     return reserved;
 }
 

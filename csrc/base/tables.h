@@ -64,8 +64,9 @@ typedef struct {
     lt_lock lock;
 
     /* protected by lock */
-    lt_memory memory;
-    size_t max_bytes; /* memory.budget is five eighths of it: the rest is for a snapshot, or for compaction */
+    lt_memory memory; /* five eighths of max_bytes; compaction, which has it for itself, may use all of it */
+    lt_memory copies; /* the rest: snapshots, so that reading one takes no room from the tables */
+    size_t max_bytes;
     lt_vec string_bytes, strings, functions, locations, stack_locations, stacks, buckets;
     lt_index string_index, function_index, location_index, stack_index, bucket_index;
     lt_live *live;

@@ -189,7 +189,7 @@ int lt_heap_start(uint64_t interval, int max_frames, size_t max_bytes) {
 }
 
 size_t lt_heap_table_bytes_locked(void) {
-    return lt_heap_tables.memory.committed + fixed_bytes();
+    return lt_heap_tables.memory.committed + lt_heap_tables.copies.committed + fixed_bytes();
 }
 
 size_t lt_heap_max_bytes_locked(void) {

@@ -2,6 +2,7 @@
 #ifndef LT_TESTS_CHECK_H
 #define LT_TESTS_CHECK_H
 
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <unistd.h>
@@ -33,6 +34,16 @@
             exit(1);                                                                                                   \
         }                                                                                                              \
     } while (0)
+
+/* Whether the kernel can read the byte: write(2) answers EFAULT where we would crash. */
+static inline bool is_readable(const void *byte) {
+    int ends[2];
+    CHECK_EQUAL(pipe(ends), 0);
+    bool readable = write(ends[1], byte, 1) == 1;
+    close(ends[0]);
+    close(ends[1]);
+    return readable;
+}
 
 typedef struct {
     const char *name;

@@ -78,11 +78,14 @@ static inline void check_memory(const lt_tables *t) {
         CHECK(indexes[i]->count <= indexes[i]->capacity / 4 * 3);
         held += pages(indexes[i]->capacity * sizeof(lt_slot));
     }
-    if (t->readers == 0) {
-        CHECK_EQUAL(t->memory.committed, held);
-        CHECK(held <= t->memory.budget);
+    size_t copies = 0;
+    for (const lt_snapshot *s = t->readers; s != NULL; s = s->next) {
+        copies += pages(s->mapped_bytes);
     }
-    CHECK(t->memory.budget <= t->max_bytes && t->memory.committed <= t->max_bytes);
+    CHECK_EQUAL(t->memory.committed, held);
+    CHECK_EQUAL(t->copies.committed, copies);
+    CHECK(held <= t->memory.budget && copies <= t->copies.budget);
+    CHECK(t->memory.budget + t->copies.budget <= t->max_bytes);
 }
 
 /* Every id is in range, and every record is found under its own id: interning it again gives the same. */

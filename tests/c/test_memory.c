@@ -3,20 +3,9 @@
 #include "base/memory.h"
 #include "check.h"
 
-#include <fcntl.h>
 #include <string.h>
 
 enum { KIB = 1024, MIB = 1024 * 1024, STEP = 64 * KIB };
-
-/* Whether the kernel can read the byte: write(2) answers EFAULT where we would crash. */
-static bool is_readable(const void *byte) {
-    int ends[2];
-    CHECK_EQUAL(pipe(ends), 0);
-    bool readable = write(ends[1], byte, 1) == 1;
-    close(ends[0]);
-    close(ends[1]);
-    return readable;
-}
 
 /* -- pages ---------------------------------------------------------------------------------------------------------- */
 
