@@ -3,6 +3,9 @@
 #include <stddef.h>
 #include <string.h>
 #include <structmember.h>
+#ifdef _MSC_VER
+#include <intrin.h>
+#endif
 
 #include "pool/lease.h"
 
@@ -12,7 +15,13 @@ enum { GETS_PER_TICK = 16 };
 static const Py_ssize_t LARGEST_CLASS = (Py_ssize_t)1 << 62;
 
 static int log2_down(Py_ssize_t bytes) {
+#ifdef _MSC_VER
+    unsigned long bit;
+    _BitScanReverse64(&bit, (unsigned long long)bytes);
+    return (int)bit;
+#else
     return 63 - __builtin_clzll((unsigned long long)bytes);
+#endif
 }
 
 static int log2_up(Py_ssize_t bytes) {

@@ -74,6 +74,9 @@ static PyMethodDef functions[] = {
 static int (*const add_types[])(PyObject *module) = {
     lt_pool_add_types,
     lt_lease_add_types,
+    lt_buffer_add_types,
+    lt_text_face_add_types,
+    lt_buffer_pool_add_types,
 };
 
 static int exec_module(PyObject *module) {

@@ -45,5 +45,8 @@ PyTypeObject *lt_module_checked_type(PyObject *module, lt_type which, PyTypeObje
 /* One a file. -1 with an exception set. */
 int lt_pool_add_types(PyObject *module);
 int lt_lease_add_types(PyObject *module);
+int lt_buffer_add_types(PyObject *module);
+int lt_text_face_add_types(PyObject *module);
+int lt_buffer_pool_add_types(PyObject *module);
 
 #endif

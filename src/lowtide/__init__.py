@@ -13,10 +13,12 @@ if TYPE_CHECKING:
     from lowtide import heap as heap
     from lowtide import pool as pool
     from lowtide import profile as profile
+    from lowtide.pool import Buffer as Buffer
+    from lowtide.pool import BufferPool as BufferPool
     from lowtide.pool import Pool as Pool
 
 _NOUNS = ("heap", "pool", "profile")
-_NAMES = {"Pool": "pool"}  # and the noun that each is of
+_NAMES = {"Buffer": "pool", "BufferPool": "pool", "Pool": "pool"}  # and the noun that each is of
 
 
 def __getattr__(name: str) -> object:

@@ -1,8 +1,10 @@
 """Typed contract of the C extension `lowtide._pool` (GIL builds of CPython 3.11-3.15, every platform)."""
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterable
 from types import GenericAlias, TracebackType
-from typing import Any, Generic, NamedTuple, Self, TypeVar, final, overload
+from typing import Any, Final, Generic, Literal, NamedTuple, Self, TypeVar, final, overload
+
+from _typeshed import ReadableBuffer, WriteableBuffer
 
 T = TypeVar("T")
 
@@ -111,6 +113,184 @@ class Lease(Generic[T]):
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None, /
     ) -> Awaitable[None]: ...
     def __class_getitem__(cls, item: Any, /) -> GenericAlias: ...
+
+class BufferPoolStats(NamedTuple):
+    gets: int
+    hits: int  # gets that found a buffer
+    misses: int  # gets that made one
+    puts: int
+    drops_small: int  # buffers put with a capacity below min_bytes
+    drops_large: int  # buffers put with a capacity beyond max_bytes
+    drops_full: int  # buffers that max_total had no room for
+    drops_aged: int  # buffers that lay idle for two epochs
+    drops_cleared: int  # buffers dropped by clear()
+    idle_items: int
+    idle_bytes: int  # the capacity of these
+
+@final
+class Buffer:
+    """Collect bytes in memory that grows, and keep the memory for the next time.
+
+    It is a file in memory: what it shares with `io.BytesIO` means the same there, so `pickle`, `zipfile`, `tarfile`,
+    `gzip` and `shutil` take it, and `csv` and `json` its `text`. It is a bytes-like object too: `sock.sendall(buffer)`.
+    It is true even when empty, as files are.
+
+    While a view of it lives (`view()`, `reserve()`, `memoryview(buffer)`), its length cannot change: `BufferError`.
+    After `BufferPool.put` it refuses any use until the pool hands it out again: `ValueError`.
+
+    Args:
+        capacity: bytes to have room for at once, >= 0. It grows by doubling, past 1 MiB by half.
+
+    Raises: ValueError for a negative capacity; MemoryError.
+
+    *Threads:* each call is whole; two threads that write to one buffer mix their data.
+    *Cost:* a write of a piece is a copy; none allocates while the capacity holds, but the int for a count above 256.
+    *Source:* Go's bytes.Buffer, with the position of io.BytesIO.
+    """
+
+    capacity: Final[int]  # bytes it holds before it grows
+    def __new__(cls, capacity: int = 0) -> Self: ...
+    def write(self, data: ReadableBuffer, /) -> int:
+        """Write at the position, zeros before it where it lies past the end; return how many bytes.
+
+        Raises: TypeError when data is not bytes-like; MemoryError or OverflowError, and nothing is written.
+        """
+
+    def write_str(self, text: str, /) -> int:
+        """Write text as UTF-8, without a bytes object in between; return how many bytes.
+
+        Raises: UnicodeEncodeError for a lone surrogate, and nothing is written.
+        """
+
+    def writelines(self, lines: Iterable[ReadableBuffer], /) -> None:
+        """Write one after the other; for a list or tuple of pieces the fastest way."""
+
+    def getvalue(self) -> bytes:
+        """Return a copy of the content, wherever the position is."""
+
+    def view(self) -> memoryview:
+        """Return the content as a writable memoryview, without a copy."""
+
+    def reserve(self, n: int, /) -> memoryview:
+        """Return a writable memoryview of n bytes past the content, not zeroed, for recv_into, readinto or pack_into.
+
+        Release it (it is a context manager) before the next write or reserve.
+        """
+
+    def advance(self, n: int, /) -> None:
+        """Make the first n reserved bytes part of the content, and its end the position.
+
+        Raises: ValueError when n is more than reserve() gave, less what was taken already.
+        """
+
+    def reset(self) -> None:
+        """Empty the buffer and keep its capacity; a closed one is open again."""
+
+    @property
+    def text(self) -> _BufferText:
+        """The buffer as a text file in UTF-8: `json.dump(document, buffer.text)`.
+
+        It has no state of its own: the position is the buffer's, nothing waits for a flush, newlines stay as they are.
+        """
+
+    @property
+    def closed(self) -> bool:
+        """Whether it was closed or put back."""
+
+    def read(self, size: int | None = -1, /) -> bytes: ...
+    def read1(self, size: int | None = -1, /) -> bytes: ...
+    def readline(self, size: int | None = -1, /) -> bytes: ...
+    def readinto(self, target: WriteableBuffer, /) -> int: ...
+    def seek(self, offset: int, whence: int = 0, /) -> int: ...
+    def tell(self) -> int: ...
+    def truncate(self, size: int | None = None, /) -> int: ...
+    def flush(self) -> None: ...
+    def readable(self) -> bool: ...
+    def writable(self) -> bool: ...
+    def seekable(self) -> bool: ...
+    def close(self) -> None:
+        """Refuse further use until reset(). The memory stays: who closes it (a dying TextIOWrapper) seldom owns it."""
+
+    def __enter__(self) -> Self: ...
+    def __exit__(self, *exception: object) -> None: ...
+    def __iter__(self) -> Self: ...
+    def __next__(self) -> bytes: ...
+    def __len__(self) -> int: ...
+    def __bool__(self) -> Literal[True]: ...
+    def __buffer__(self, flags: int, /) -> memoryview: ...
+    def __release_buffer__(self, view: memoryview, /) -> None: ...
+
+@final
+class _BufferText:
+    """A text file over a Buffer, as `Buffer.text` gives it."""
+
+    buffer: Final[Buffer]
+    closed: Final[bool]
+    encoding: Final[str]
+    def write(self, text: str, /) -> int:
+        """Write text; return how many characters."""
+
+    def writelines(self, lines: Iterable[str], /) -> None: ...
+    def read(self, size: int | None = -1, /) -> str: ...
+    def readline(self, size: int | None = -1, /) -> str: ...
+    def flush(self) -> None: ...
+    def readable(self) -> bool: ...
+    def writable(self) -> bool: ...
+    def __iter__(self) -> Self: ...
+    def __next__(self) -> str: ...
+
+class BufferPool:
+    """Keep Buffers for reuse by the size of their memory.
+
+    Size classes are powers of two, so that one huge response does not pin its memory for ever. Idle buffers age out as
+    the items of a `Pool` do.
+
+    Args:
+        min_bytes: capacity of the smallest buffer that is kept, >= 1; rounded up to a power of two.
+        max_bytes: of the largest, >= min_bytes; rounded up likewise. A buffer that grew beyond it is dropped at put.
+        max_total: how many bytes of capacity may lie idle, >= 0; a buffer beyond that is dropped at put.
+        name: for reports.
+        check: as for `Pool`.
+
+    Raises: TypeError for an argument of the wrong type; SettingsError for one out of range (a ValueError).
+
+    *Threads:* any; each interpreter's pools are its own, and a forked child's are copies.
+    *Cost:* a get and a put that hit allocate nothing.
+    """
+
+    def __new__(
+        cls,
+        min_bytes: int = 4096,
+        max_bytes: int = 1048576,
+        max_total: int = 67108864,
+        *,
+        name: str | None = None,
+        check: bool | None = None,
+    ) -> Self: ...
+    @property
+    def name(self) -> str | None: ...
+    def get(self, nbytes: int, /) -> Buffer:
+        """Return an empty Buffer whose capacity is nbytes (>= 0) or more; its memory is not zeroed."""
+
+    def put(self, buffer: Buffer, /) -> None:
+        """Take a buffer back, written, closed or grown. It refuses use from then on, kept or dropped.
+
+        Raises: BufferError while it has live views; ValueError when it was put back already; TypeError when it is no
+            Buffer. The pool stays as it was.
+        """
+
+    def lease(self, nbytes: int, /) -> Lease[Buffer]:
+        """Borrow a buffer for a `with` or `async with` block."""
+
+    def clear(self) -> None:
+        """Drop every idle buffer."""
+
+    def stats(self) -> BufferPoolStats: ...
+    def _seal(self, buffer: Buffer, /) -> None:
+        """Take a buffer as put() does, fill it with 0xDB and do not keep it (check mode)."""
+
+    def _unseal(self, buffer: Buffer, /) -> bool:
+        """Open a sealed buffer; tell whether it is still 0xDB all over (check mode)."""
 
 def rotate() -> None:
     """Begin an epoch, as a full collection does."""

@@ -5,12 +5,12 @@ from lowtide.errors import CoreUnavailableError
 
 try:
     from lowtide import _pool
-    from lowtide._pool import Lease, Pool, PoolStats, set_timer
+    from lowtide._pool import Buffer, BufferPool, BufferPoolStats, Lease, Pool, PoolStats, set_timer
 except ImportError as error:
     raise CoreUnavailableError(
         f"pools need the extension lowtide._pool, built for a CPython with a GIL: {error}"
     ) from error
 
-__all__ = ["Lease", "Pool", "PoolStats", "set_timer"]
+__all__ = ["Buffer", "BufferPool", "BufferPoolStats", "Lease", "Pool", "PoolStats", "set_timer"]
 
 memory_pressure.subscribe(_pool.rotate)
