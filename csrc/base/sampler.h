@@ -19,6 +19,7 @@ typedef struct {
     uint8_t busy;       /* inside the tables' lock: touch nothing */
     uint8_t bypass;     /* this thread's allocations are not counted */
     uint8_t probe;      /* the next sample answers a self-test instead of being recorded */
+    uint8_t guarded;    /* every block is counted, for an allocation guard and not for the heap profile */
     uint64_t interval;  /* mean of the draw, 0 when parked */
     uint64_t rng;
 } lt_thread;

@@ -329,13 +329,20 @@ void lt_live_delete_locked(lt_tables *t, uint32_t i) {
     t->live[i].address = 0;
 }
 
-bool lt_record_locked(lt_tables *t, const void *block, size_t size, uint64_t interval, lt_domain domain,
-                      uint32_t stack) {
+uint32_t lt_count_locked(lt_tables *t, size_t size, uint64_t interval, lt_domain domain, uint32_t stack) {
     lt_bucket key = {.size = size, .interval = interval, .stack = stack, .generation = t->generation, .domain = domain};
     bool may_add = t->buckets.bytes + sizeof(key) <= bucket_budget(t->max_bytes);
+    uint32_t bucket = may_add ? lt_intern_bucket_locked(t, &key) : find_bucket(t, &key);
+    if (bucket != LT_NONE) {
+        LT_AT(t->buckets, lt_bucket, bucket)->allocs++;
+    }
+    return bucket;
+}
+
+bool lt_record_locked(lt_tables *t, const void *block, size_t size, uint64_t interval, lt_domain domain,
+                      uint32_t stack) {
     uint32_t bucket;
-    if (!live_make_room(t) ||
-        (bucket = may_add ? lt_intern_bucket_locked(t, &key) : find_bucket(t, &key)) == LT_NONE) {
+    if (!live_make_room(t) || (bucket = lt_count_locked(t, size, interval, domain, stack)) == LT_NONE) {
         return false;
     }
     uint32_t stale = live_find(t, (uintptr_t)block);
@@ -343,7 +350,6 @@ bool lt_record_locked(lt_tables *t, const void *block, size_t size, uint64_t int
         lt_live_delete_locked(t, stale);
         t->stale++;
     }
-    LT_AT(t->buckets, lt_bucket, bucket)->allocs++;
     lt_restore_locked(t, block, bucket);
     t->samples++;
     return true;

@@ -107,6 +107,9 @@ uint32_t lt_intern_function_locked(lt_tables *tables, uint32_t name, uint32_t fi
 uint32_t lt_intern_location_locked(lt_tables *tables, uint32_t function, int32_t line);
 uint32_t lt_intern_stack_locked(lt_tables *tables, const uint32_t *locations, uint32_t depth);
 
+/* Count one block and return its bucket; LT_NONE when the budget is exhausted. */
+uint32_t lt_count_locked(lt_tables *tables, size_t size, uint64_t interval, lt_domain domain, uint32_t stack);
+
 /* Count one sampled block and remember it as live. False when the budget is exhausted; nothing changed then. */
 bool lt_record_locked(lt_tables *tables, const void *block, size_t size, uint64_t interval, lt_domain domain,
                       uint32_t stack);

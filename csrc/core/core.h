@@ -38,4 +38,7 @@ typedef struct {
 lt_detached lt_heap_detach_inhook(lt_thread *self, const void *block);
 void lt_heap_reattach_inhook(lt_thread *self, const void *block, lt_detached detached);
 
+/* Count a block of a thread under an allocation guard; `busy` holds meanwhile. */
+void lt_guard_count_inhook(lt_thread *self, lt_domain domain, size_t size);
+
 #endif

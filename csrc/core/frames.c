@@ -2,8 +2,14 @@
 
 #include <string.h>
 
-lt_walk lt_frames_walk_inhook(lt_domain domain, lt_position *positions, int max_frames) {
-    lt_walk walk = {0};
+typedef struct {
+    int depth;
+    bool is_native;    /* no Python thread state: nothing to walk */
+    bool is_truncated; /* more frames than asked for */
+} walked;
+
+static walked walk_inhook(lt_domain domain, lt_position *positions, int max_frames) {
+    walked walk = {0};
     const PyThreadState *state = lt_thread_state_inhook(domain);
     if (state == NULL) {
         walk.is_native = true;
@@ -141,47 +147,32 @@ static uint32_t intern_code_locked(lt_tables *tables, lt_position at) {
     return intern_place_locked(tables, name, file, at.code->co_firstlineno, line_inhook(at.code, at.lasti));
 }
 
-/* -- from position to location, through a cache --------------------------------------------------------------------- */
+/* -- whole stacks --------------------------------------------------------------------------------------------------- */
 
-/* Lossy and keyed by address: reading names and lines costs hundreds of nanoseconds, a hit costs two. An entry is
- * good while the code object is the same one and no compaction has renumbered the locations. */
-typedef struct {
-    const PyCodeObject *code;
-    uint64_t identity;
-    int32_t lasti;
-    uint32_t location;
-} cached_location;
-
-enum { CACHE_SIZE = 8192 };
-
-/* protected by the tables' lock */
-static cached_location cache[CACHE_SIZE];
-static uint32_t cache_compactions;
-static uint32_t locations[LT_MAX_FRAMES + 1];
-const size_t lt_frames_fixed_bytes = sizeof(cache) + sizeof(locations);
-
-static uint32_t location_locked(lt_tables *tables, lt_position at) {
+static uint32_t location_locked(lt_tables *tables, lt_stack_reader *reader, lt_position at) {
     uint64_t key = (uint64_t)(uintptr_t)at.code + (uint64_t)(uint32_t)at.lasti * 0x9e3779b97f4a7c15ULL;
-    cached_location *c = &cache[lt_hash_u64(key) & (CACHE_SIZE - 1)];
+    lt_cached_location *c = &reader->cache[lt_hash_u64(key) & (LT_LOCATION_CACHE_SIZE - 1)];
     uint64_t identity = lt_code_identity_inhook(at.code);
     if (c->code == at.code && c->lasti == at.lasti && c->identity == identity) {
         return c->location;
     }
     uint32_t location = intern_code_locked(tables, at);
     if (location != LT_NONE) {
-        *c = (cached_location){at.code, identity, at.lasti, location};
+        *c = (lt_cached_location){at.code, identity, at.lasti, location};
     }
     return location;
 }
 
-uint32_t lt_frames_intern_locked(lt_tables *tables, lt_walk walk, const lt_position *positions) {
-    if (cache_compactions != tables->compactions) {
-        memset(cache, 0, sizeof(cache));
-        cache_compactions = tables->compactions;
+uint32_t lt_frames_read_locked(lt_tables *tables, lt_stack_reader *reader, lt_domain domain, int max_frames) {
+    if (reader->compactions != tables->compactions) {
+        memset(reader->cache, 0, sizeof(reader->cache));
+        reader->compactions = tables->compactions;
     }
+    walked walk = walk_inhook(domain, reader->positions, max_frames);
+    uint32_t *locations = reader->locations;
     uint32_t depth = 0;
     for (int i = 0; i < walk.depth; i++) {
-        locations[depth++] = location_locked(tables, positions[i]);
+        locations[depth++] = location_locked(tables, reader, reader->positions[i]);
     }
     if (walk.is_native) {
         locations[depth++] = intern_marker_locked(tables, "<native thread>");

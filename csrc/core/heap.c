@@ -9,6 +9,7 @@
 lt_heap_settings lt_heap;
 uint32_t lt_heap_epoch = 1;
 lt_tables lt_heap_tables;
+static lt_stack_reader reader; /* protected by the tables' lock */
 __thread lt_thread lt_self;
 
 /* -- inside hooks --------------------------------------------------------------------------------------------------- */
@@ -32,6 +33,9 @@ void lt_heap_sync_inhook(lt_thread *self) {
     uint64_t stream = atomic_load(&lt_heap.seed) + atomic_fetch_add(&lt_heap.threads, 1);
     self->rng = lt_rng_next(&stream);
     self->interval = atomic_load(&lt_heap.active) && !self->bypass ? atomic_load(&lt_heap.interval) : 0;
+    if (self->guarded) {
+        self->interval = 1;
+    }
     draw(self);
 }
 
@@ -55,14 +59,10 @@ static bool thin_locked(void) {
     return true;
 }
 
-/* protected by the tables' lock: a program's thread may have a stack of 16 KiB, and be near its end */
-static lt_position positions[LT_MAX_FRAMES];
-
 static void record(lt_thread *self, lt_domain domain, const void *block, size_t size) {
     acquire(self);
-    lt_walk walk = lt_frames_walk_inhook(domain, positions, atomic_load(&lt_heap.max_frames));
     for (int attempt = 0;; attempt++) {
-        uint32_t stack = lt_frames_intern_locked(&lt_heap_tables, walk, positions);
+        uint32_t stack = lt_frames_read_locked(&lt_heap_tables, &reader, domain, atomic_load(&lt_heap.max_frames));
         if (stack != LT_NONE && lt_record_locked(&lt_heap_tables, block, size, self->interval, domain, stack)) {
             break;
         }
@@ -79,9 +79,13 @@ void lt_heap_sample_inhook(lt_thread *self, lt_domain domain, const void *block,
         self->probe |= (uint8_t)(2 << domain);
     } else if (self->interval != 0 && !self->busy) {
         int saved_errno = errno;
-        uint64_t start = now_ns();
-        record(self, domain, block, size);
-        atomic_fetch_add_explicit(&lt_heap.slow_path_ns, now_ns() - start, memory_order_relaxed);
+        if (self->guarded) {
+            lt_guard_count_inhook(self, domain, size);
+        } else {
+            uint64_t start = now_ns();
+            record(self, domain, block, size);
+            atomic_fetch_add_explicit(&lt_heap.slow_path_ns, now_ns() - start, memory_order_relaxed);
+        }
         errno = saved_errno;
     }
     draw(self);
@@ -140,7 +144,7 @@ static void after_fork_in_child(void) {
 
 /* What the tables may hold of the budget: the rest of our memory is fixed. */
 static size_t fixed_bytes(void) {
-    return sizeof(lt_heap_tables) + sizeof(positions) + lt_frames_fixed_bytes;
+    return sizeof(lt_heap_tables) + sizeof(reader);
 }
 
 /* Take the lock when no snapshot is being encoded. */

@@ -1,10 +1,26 @@
 #include "core/selftest.h"
 
-#include "core/core.h"
+#include "core/frames.h"
 
 static PyObject *text_of(const lt_tables *tables, uint32_t id) {
     const lt_string *s = LT_AT(tables->strings, lt_string, id);
     return PyUnicode_DecodeUTF8(tables->string_bytes.base + s->offset, s->bytes, "replace");
+}
+
+static PyObject *list_of(const lt_tables *tables, uint32_t id) {
+    PyObject *list = PyList_New(0);
+    const lt_stack *s = LT_AT(tables->stacks, lt_stack, id);
+    for (uint32_t i = 0; i < s->depth && list != NULL; i++) {
+        uint32_t location = *LT_AT(tables->stack_locations, uint32_t, s->offset + i);
+        const lt_location *l = LT_AT(tables->locations, lt_location, location);
+        const lt_function *f = LT_AT(tables->functions, lt_function, l->function);
+        PyObject *entry = Py_BuildValue("(NNi)", text_of(tables, f->name), text_of(tables, f->file), (int)l->line);
+        if (entry == NULL || PyList_Append(list, entry) < 0) {
+            Py_CLEAR(list);
+        }
+        Py_XDECREF(entry);
+    }
+    return list;
 }
 
 /* Walked and interned as a hook does it, in tables of its own, then read back. */
@@ -12,36 +28,25 @@ PyObject *lt_selftest_walk(PyObject *module, PyObject *unused) {
     (void)module;
     (void)unused;
     enum { BYTES = 8 << 20, FRAMES = 128 };
-    static lt_tables tables; /* protected by the GIL; too large for a stack */
-    lt_position positions[FRAMES];
-    lt_walk walk = lt_frames_walk_inhook(LT_OBJ, positions, FRAMES);
-    PyObject *stack = NULL;
-    if (!lt_tables_reset_locked(&tables, BYTES, 1, 0)) {
+    struct {
+        lt_tables tables;
+        lt_stack_reader reader;
+    } *own = PyMem_RawCalloc(1, sizeof(*own));
+    if (own == NULL) {
         return PyErr_NoMemory();
     }
-    lt_lock_acquire(&lt_heap_tables.lock); /* of the location cache */
-    tables.compactions = lt_heap_tables.compactions + 1;
-    uint32_t id = lt_frames_intern_locked(&tables, walk, positions);
-    lt_heap_tables.compactions += 2; /* what the cache now holds is void */
-    lt_lock_release(&lt_heap_tables.lock);
-    if (id != LT_NONE && (stack = PyList_New(0)) != NULL) {
-        const lt_stack *s = LT_AT(tables.stacks, lt_stack, id);
-        for (uint32_t i = 0; i < s->depth; i++) {
-            uint32_t location = *LT_AT(tables.stack_locations, uint32_t, s->offset + i);
-            const lt_location *l = LT_AT(tables.locations, lt_location, location);
-            const lt_function *f = LT_AT(tables.functions, lt_function, l->function);
-            PyObject *entry =
-                Py_BuildValue("(NNi)", text_of(&tables, f->name), text_of(&tables, f->file), (int)l->line);
-            if (entry == NULL || PyList_Append(stack, entry) < 0) {
-                Py_XDECREF(entry);
-                Py_CLEAR(stack);
-                break;
-            }
-            Py_DECREF(entry);
-        }
+    uint32_t id = LT_NONE;
+    lt_lock_acquire(&own->tables.lock);
+    if (lt_tables_reset_locked(&own->tables, BYTES, 1, 0)) {
+        id = lt_frames_read_locked(&own->tables, &own->reader, LT_OBJ, FRAMES);
     }
-    lt_tables_release_locked(&tables);
-    return stack != NULL || PyErr_Occurred() ? stack : PyErr_NoMemory();
+    lt_lock_release(&own->tables.lock);
+    PyObject *stack = id != LT_NONE ? list_of(&own->tables, id) : PyErr_NoMemory();
+    lt_lock_acquire(&own->tables.lock);
+    lt_tables_release_locked(&own->tables);
+    lt_lock_release(&own->tables.lock);
+    PyMem_RawFree(own);
+    return stack;
 }
 
 int lt_selftest_run(PyObject *module) {

@@ -56,3 +56,14 @@ def call_soon(callback: Callable[[], object]) -> None:
 
 def walk() -> list[tuple[str, str, int]]:
     """Read the calling thread's stack as a hook does: (qualname, file, line), leaf first."""
+
+def guard_count(runs: int, callable: Callable[..., object], *args: object) -> tuple[int, int]:
+    """Call `callable(*args)` `runs` times and return the (blocks, bytes) that this thread allocated meanwhile, exactly.
+
+    Raises: whatever the callable raises; RuntimeError when a count is under way; MemoryError when the tables overflow.
+    """
+
+def guard_encode(
+    fd: int, module_roots: tuple[bytes, ...], script: bytes, comments: tuple[bytes, ...], time_nanos: int
+) -> None:
+    """Write what `guard_count` counted last, by site, as `encode` does."""

@@ -54,7 +54,7 @@ IMPURE_MODULES = {
 PURE_NAMES = {"pathlib.PurePath", "pathlib.PurePosixPath", "os.PathLike", "os.fspath"}  # out of impure modules
 
 # csrc/core: what every noun builds on; a noun's own files begin with its name.
-CORE_FOUNDATION = {"core", "compat", "hooks", "frames", "gcwatch"}
+CORE_FOUNDATION = {"core", "compat", "hooks", "frames", "encode", "gcwatch"}
 
 
 def layer_of(module: str) -> str | None:

@@ -17,9 +17,9 @@ SETTINGS = (64 * 1024, 32, 4 * 2**20)
 PAGE_BYTES = os.sysconf("SC_PAGE_SIZE")
 
 
-def encode(*arguments: object) -> None:
+def encode(*arguments: object, by: Callable[..., None] = core.encode) -> None:
     with Path(os.devnull).open("wb") as sink:
-        core.encode(sink.fileno(), *arguments)
+        by(sink.fileno(), *arguments)
 
 
 # One entry per callable: what is right, then what is wrong about it.
@@ -45,6 +45,16 @@ ENTRIES: dict[str, list[Callable[[], object]]] = {
     "seed": [lambda: core.seed(7), lambda: core.seed(-1), lambda: core.seed("seven")],
     "call_soon": [lambda: core.call_soon(bool)],
     "walk": [core.walk],
+    "guard_count": [
+        lambda: core.guard_count(3, bytes, 1000),
+        lambda: core.guard_count(1, int, "x"),
+        lambda: core.guard_count("x", bytes),
+        lambda: core.guard_count(1),
+    ],
+    "guard_encode": [
+        lambda: encode((b"/srv",), b"", (), 1, by=core.guard_encode),
+        lambda: core.guard_encode(-1, (), b"", (), 0),
+    ],
 }
 
 
