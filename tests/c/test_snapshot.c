@@ -162,7 +162,7 @@ static void a_snapshot_under_load_is_one_point_in_time(void) {
     start_workers(threads, workers, t, &stop);
     int null = open("/dev/null", O_WRONLY | O_CLOEXEC);
     static const lt_pprof_header header;
-    for (int i = 0; i < 100; i++) {
+    for (int i = 0; i < 40; i++) {
         lt_snapshot *s = lt_snapshot_begin(t);
         CHECK(s != NULL);
         check_pairs(s);
@@ -249,7 +249,7 @@ static void forking_under_load_leaves_whole_tables_on_both_sides(void) {
     worker workers[THREADS], reader = {t, 0, &stop};
     start_workers(threads, workers, t, &stop);
     CHECK_EQUAL(pthread_create(&reader_thread, NULL, snap, &reader), 0);
-    for (int i = 0; i < 20; i++) {
+    for (int i = 0; i < 8; i++) {
         lt_lock_acquire(&t->lock);
         pid_t child = fork();
         if (child == 0) {
