@@ -15,8 +15,8 @@ from setuptools.command.build_py import build_py
 
 START_UP_FILE = "lowtide.pth"
 
-# The pools rely on a GIL, and the core knows the hooks and frames of Linux only; elsewhere lowtide installs without them, and
-# says so when asked.
+# The pools rely on a GIL, and the core knows the hooks and frames of Linux only.
+# Elsewhere lowtide installs without them, and says so when asked.
 HAS_POOL = sys.implementation.name == "cpython" and not sysconfig.get_config_var("Py_GIL_DISABLED")
 HAS_CORE = HAS_POOL and sys.platform == "linux"
 

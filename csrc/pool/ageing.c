@@ -73,10 +73,13 @@ static void begin_epoch(lt_ageing *ageing) {
     ageing->epoch++;
     ageing->deadline_ns = coarse_clock_ns() + ageing->period_ns;
     ageing->is_due = has_pools(ageing);
+}
+
+static void ask_for_visit(lt_ageing *ageing) {
     if (!ageing->is_due || !ageing->is_main || ageing->is_asked) {
         return;
     }
-    /* A full queue is no loss: pools in use see the epoch themselves, the others wait for the next one. */
+    /* A full queue is no loss: pools in use see the epoch themselves, and the others are asked for again. */
     if (Py_AddPendingCall(run_pending, Py_NewRef(ageing->module)) == 0) {
         ageing->is_asked = true;
     } else {
@@ -87,6 +90,7 @@ static void begin_epoch(lt_ageing *ageing) {
 void lt_ageing_tick(lt_ageing *ageing) {
     if (coarse_clock_ns() >= ageing->deadline_ns) {
         begin_epoch(ageing);
+        ask_for_visit(ageing);
     }
 }
 
@@ -98,15 +102,16 @@ static PyObject *on_collection(PyObject *module, PyObject *const *args, Py_ssize
     }
     if (PyUnicode_CompareWithASCIIString(args[0], "start") == 0) {
         PyObject *generation = PyDict_GetItemWithError(args[1], ageing->generation);
-        if (generation != NULL && PyLong_CheckExact(generation) && PyLong_AsLong(generation) == OLDEST_GENERATION) {
-            begin_epoch(ageing);
-        } else {
-            lt_ageing_tick(ageing);
-        }
+        bool is_full =
+            generation != NULL && PyLong_CheckExact(generation) && PyLong_AsLong(generation) == OLDEST_GENERATION;
         PyErr_Clear();
-    } else if (ageing->is_due && !ageing->is_main) {
-        /* Pending calls run in the main interpreter only; here, the end of the collection is the next best moment. */
-        visit_pools(ageing);
+        if (is_full || coarse_clock_ns() >= ageing->deadline_ns) {
+            begin_epoch(ageing);
+        }
+    } else if (ageing->is_main) {
+        ask_for_visit(ageing); /* not before: somebody's callback in Python would run it within the collection */
+    } else if (ageing->is_due) {
+        visit_pools(ageing); /* only the main interpreter has pending calls */
     }
     Py_RETURN_NONE;
 }
@@ -173,7 +178,9 @@ void lt_ageing_free(lt_ageing *ageing) {
 
 static PyObject *rotate(PyObject *module, PyObject *unused) {
     (void)unused;
-    begin_epoch(&lt_module_state(module)->ageing);
+    lt_ageing *ageing = &lt_module_state(module)->ageing;
+    begin_epoch(ageing);
+    ask_for_visit(ageing);
     Py_RETURN_NONE;
 }
 

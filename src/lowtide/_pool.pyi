@@ -26,8 +26,8 @@ class Pool(Generic[T]):
 
     Any idle item may vanish at any time: those that lie idle for two epochs do. An epoch ends when a full collection
     starts, under memory pressure and after 60 s. There is no thread to watch the clock: it is read when any collection
-    starts, at gets that find nothing and at one in sixteen of the others. What ages out is destroyed by a pending call on
-    the main thread, at the latest at the pool's next get or put.
+    starts, at gets that find nothing and at one in sixteen of the others. What ages out is destroyed by a pending call
+    on the main thread, at the latest at the pool's next get or put.
 
     Args:
         new: makes an item when the pool has none; may use the pool. Without it, get() gives None then.
