@@ -1,4 +1,4 @@
-"""Run programs that try to break the profiler, each in a process of its own; one that hangs is killed and shows its stacks."""
+"""Run programs that try to break the profiler, each in a process of its own; one that hangs shows its stacks."""
 
 import functools
 import os
@@ -22,8 +22,8 @@ def native() -> "tempfile.TemporaryDirectory[str]":
     folder = tempfile.TemporaryDirectory(prefix="lowtide-hostile-")
     target = Path(folder.name) / f"hostile_native{sysconfig.get_config_var('EXT_SUFFIX')}"
     include = sysconfig.get_path("include")
-    command = ["cc", "-shared", "-fPIC", "-O1", "-Wall", "-Werror", "-pthread", f"-I{include}", "-o", target, SOURCE]
-    subprocess.run(command, check=True)
+    command = ["cc", "-shared", "-fPIC", "-O1", "-Wall", "-Werror", "-pthread", f"-I{include}", "-o"]
+    subprocess.run([*command, str(target), str(SOURCE)], check=True)
     return folder
 
 
