@@ -134,8 +134,11 @@ DDTRACE = """
 def peers() -> Path:
     """Install the peers into a folder of their own: ddtrace brings a plugin that pytest would load."""
     folder = ROOT / "artifacts" / "peers" / sys.implementation.cache_tag
-    command = [sys.executable, "-m", "pip", "install", "-q", "--upgrade", "--only-binary", ":all:", "--target", folder]
-    if not (folder / "ddtrace").exists() and subprocess.run([*command, "memray", "ddtrace"]).returncode != 0:
+    command = [sys.executable, "-m", "pip", "install", "-q", "--upgrade", "--only-binary", ":all:", "--target"]
+    if (
+        not (folder / "ddtrace").exists()
+        and subprocess.run([*command, str(folder), "memray", "ddtrace"]).returncode != 0
+    ):
         pytest.skip("memray and ddtrace cannot be installed for this Python")
     return folder
 
