@@ -27,6 +27,11 @@ def native() -> "tempfile.TemporaryDirectory[str]":
     return folder
 
 
+def joined(*sources: str) -> str:
+    """Make one program of parts that are indented each in its own way."""
+    return "\n".join(map(textwrap.dedent, sources))
+
+
 def run(
     source: str, *args: object, options: tuple[str, ...] = (), seconds: float = SECONDS, wrap: bool = False, **env: str
 ) -> str:

@@ -4,7 +4,7 @@ import importlib.util
 
 import pytest
 
-from tests.e2e.hostile import run
+from tests.e2e.hostile import joined, run
 
 pytest.importorskip("lowtide._core", reason="the extension is not built")
 
@@ -229,10 +229,7 @@ SET_UPS = {
 
 
 def program(source: str) -> str:
-    def dedented(text: str) -> str:
-        return "\n".join(line[4:] if line.startswith("    ") else line for line in text.splitlines())
-
-    return "\n".join([dedented(START), dedented(dedented(source)), dedented(END)])
+    return joined(START, source, END)
 
 
 @pytest.mark.parametrize("interval", [1, 1000])
@@ -243,7 +240,8 @@ def test_code_of_every_kind_runs_as_without(source: str, interval: int) -> None:
 
 @pytest.mark.parametrize("set_up", SET_UPS.values(), ids=SET_UPS)
 def test_every_set_up_of_the_allocators_works(set_up: dict[str, object]) -> None:
-    source = PROGRAMS["generators"] + PROGRAMS["coroutines"] + PROGRAMS["garbage collection in every allocation"]
+    names = ("generators", "coroutines", "garbage collection in every allocation")
+    source = joined(*(PROGRAMS[name] for name in names))
     run(program(source), 100, **set_up)  # type: ignore[arg-type]  # a table of keyword arguments
 
 
@@ -259,8 +257,6 @@ def test_frameworks_that_switch_stacks_work(library: str) -> None:
 def test_gevent_may_patch_before_and_after_the_start(when: str) -> None:
     if importlib.util.find_spec("gevent") is None:
         pytest.skip("gevent is not installed for this Python")
-    patch = "    import gevent.monkey; gevent.monkey.patch_all()\n"
-    source = program(
-        LIBRARIES["gevent"] if when == "before" else patch.replace("    ", "        ") + LIBRARIES["gevent"]
-    )
-    run((patch.strip() + "\n" if when == "before" else "") + source, 1000)
+    patch = "import gevent.monkey; gevent.monkey.patch_all()"
+    order = (patch, START) if when == "before" else (START, patch)
+    run(joined(*order, LIBRARIES["gevent"], END), 1000)
