@@ -140,12 +140,12 @@ PyObject *lt_buffer_file_truncate(lt_buffer *self, PyObject *const *args, Py_ssi
             return NULL;
         }
     }
-    if (size < 0) {
-        return PyErr_Format(PyExc_ValueError, "size must be >= 0 bytes, got %zd", size);
-    }
     if (self->guard != 0) {
         lt_buffer_refuse(self);
         return NULL;
+    }
+    if (size < 0) {
+        return PyErr_Format(PyExc_ValueError, "size must be >= 0 bytes, got %zd", size);
     }
     PyObject *result = PyLong_FromSsize_t(size);
     if (result != NULL && size < self->size) {
