@@ -161,14 +161,25 @@ void lt_index_release(lt_memory *memory, lt_index *index) {
     *index = (lt_index){0};
 }
 
+static inline uint64_t hash_word(uint64_t h, const unsigned char *p) {
+    uint64_t word;
+    memcpy(&word, p, 8);
+    return lt_mix(h, word);
+}
+
+/* Four lanes, which do not wait for one another's products. */
 uint32_t lt_hash_bytes(const void *data, size_t bytes, uint32_t seed) {
     const unsigned char *p = data;
-    uint64_t h = seed + bytes * 0x9e3779b97f4a7c15ULL;
+    uint64_t a = seed + bytes * 0x9e3779b97f4a7c15ULL, b = ~a, c = a << 1, d = ~c;
+    for (; bytes >= 32; p += 32, bytes -= 32) {
+        a = hash_word(a, p);
+        b = hash_word(b, p + 8);
+        c = hash_word(c, p + 16);
+        d = hash_word(d, p + 24);
+    }
+    uint64_t h = lt_mix(lt_mix(lt_mix(a, b), c), d);
     for (; bytes >= 8; p += 8, bytes -= 8) {
-        uint64_t word;
-        memcpy(&word, p, 8);
-        h = (h ^ word) * 0xd6e8feb86659fd93ULL;
-        h ^= h >> 32;
+        h = hash_word(h, p);
     }
     uint64_t tail = 0;
     if (bytes > 0) {

@@ -61,6 +61,12 @@ void lt_index_release(lt_memory *memory, lt_index *index);
 
 uint32_t lt_hash_bytes(const void *data, size_t bytes, uint32_t seed);
 
+/* One step of a hash. */
+static inline uint64_t lt_mix(uint64_t mixed, uint64_t word) {
+    mixed = (mixed ^ word) * 0xd6e8feb86659fd93ULL;
+    return mixed ^ mixed >> 32;
+}
+
 static inline uint32_t lt_hash_u64(uint64_t x) {
     x ^= x >> 32;
     x *= 0xd6e8feb86659fd93ULL;

@@ -15,7 +15,7 @@
 typedef struct {
     int64_t countdown;  /* bytes before the next sampled one; the block that takes it below 0 is the sample */
     uint32_t epoch;     /* of the settings that `countdown` was drawn under; 0 never matches */
-    uint8_t nested;     /* inside an allocator below ours: its own allocations are not the program's */
+    uint8_t origin;     /* whose request the next one in the RAW domain is; the hooks say */
     uint8_t busy;       /* inside the tables' lock: touch nothing */
     uint8_t bypass;     /* this thread's allocations are not counted */
     uint8_t probe;      /* the next sample answers a self-test instead of being recorded */

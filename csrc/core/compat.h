@@ -29,6 +29,7 @@
 #include "internal/pycore_interpframe_structs.h" /* 3.14 moved the frame's layout here */
 #endif
 #if PY_VERSION_HEX >= 0x030d0000
+#include "internal/pycore_pymem.h"   /* _PyMem_GetCurrentAllocatorName was public before */
 #include "internal/pycore_runtime.h" /* _PyRuntime.debug_offsets, since 3.13 */
 #endif
 
@@ -102,24 +103,34 @@ static inline bool lt_frame_is_incomplete_inhook(const lt_frame *frame, const Py
     return frame->owner != FRAME_OWNED_BY_GENERATOR && lasti < code->_co_firsttraceable;
 }
 
+#if PY_VERSION_HEX < 0x030c0000
+static inline uint64_t lt_text_identity_inhook(PyObject *text) {
+    Py_hash_t hash = ((PyASCIIObject *)text)->hash;
+    size_t bytes = (size_t)PyUnicode_GET_LENGTH(text) * PyUnicode_KIND(text);
+    return hash != -1 ? (uint64_t)hash : lt_hash_bytes(PyUnicode_DATA(text), bytes, 2);
+}
+#endif
+
 /* Tells a code object from a later one at the same address. */
 static inline uint64_t lt_code_identity_inhook(const PyCodeObject *code) {
-    uint64_t mixed = (uint64_t)(uintptr_t)code->co_qualname * 31 + (uint64_t)(uintptr_t)code->co_linetable;
-    mixed = mixed * 31 + (uint64_t)code->co_firstlineno;
 #if PY_VERSION_HEX >= 0x030c0000
-    return mixed * 31 + code->co_version; /* unique in its interpreter until 2^32 are spent */
+    uint64_t mixed = code->co_version; /* unique in its interpreter until 2^32 are spent */
+    mixed = lt_mix(mixed, (uint64_t)(uintptr_t)code->co_qualname);
+    mixed = lt_mix(mixed, (uint64_t)(uintptr_t)code->co_linetable);
 #else
-    /* The strings of a dead code object may be reborn at their old addresses too: look at what they hold. */
+    /* Its strings and its table may be reborn at their old addresses too: look at all that they hold. */
     const PyObject *table = code->co_linetable;
-    mixed = mixed * 31 + (uint64_t)((PyASCIIObject *)code->co_qualname)->hash;
-    mixed = mixed * 31 + (uint64_t)((PyASCIIObject *)code->co_name)->hash;
-    mixed = mixed * 31 + (uint64_t)(uintptr_t)code->co_filename;
-    mixed = mixed * 31 + (uint64_t)((PyASCIIObject *)code->co_filename)->hash;
-    size_t bytes = (size_t)PyBytes_GET_SIZE(table), ends = bytes < 64 ? bytes : 64;
-    mixed = mixed * 31 + bytes;
-    mixed = mixed * 31 + lt_hash_bytes(PyBytes_AS_STRING(table), ends, 2);
-    return mixed * 31 + lt_hash_bytes(PyBytes_AS_STRING(table) + bytes - ends, ends, 3);
+    uint64_t mixed = lt_hash_bytes(PyBytes_AS_STRING(table), (size_t)PyBytes_GET_SIZE(table), 3);
+    mixed = lt_mix(mixed, lt_text_identity_inhook(code->co_qualname));
+    mixed = lt_mix(mixed, lt_text_identity_inhook(code->co_filename));
 #endif
+    return lt_mix(mixed, (uint64_t)code->co_firstlineno);
+}
+
+/* "pymalloc" where nobody has put anything over it or under it; "" where CPython has no name for what is there. */
+static inline const char *lt_allocator_name(void) {
+    const char *name = _PyMem_GetCurrentAllocatorName();
+    return name != NULL ? name : "";
 }
 
 /* NULL, or what differs between the headers this was built with and the running interpreter. */

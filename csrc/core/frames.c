@@ -51,7 +51,7 @@ static uint32_t read_varint(const unsigned char **p, const unsigned char *end) {
 }
 
 static int32_t line_inhook(const PyCodeObject *code, int32_t lasti) {
-    enum { SHORT_LINE_DELTA = 10, LONG = 14, NO_COLUMNS = 13, NO_LINE = 15 };
+    enum { SHORT_LINE_DELTA = 10, NO_COLUMNS = 13, LONG = 14 };
     const unsigned char *p = (const unsigned char *)PyBytes_AS_STRING(code->co_linetable);
     const unsigned char *end = p + PyBytes_GET_SIZE(code->co_linetable);
     int32_t line = code->co_firstlineno, unit = 0;
@@ -71,8 +71,8 @@ static int32_t line_inhook(const PyCodeObject *code, int32_t lasti) {
             p++;
         }
         unit += (first & 7) + 1;
-        if (lasti < unit) {
-            return kind == NO_LINE ? code->co_firstlineno : line;
+        if (lasti < unit) { /* what the compiler gave no line, as the end of an except*, is on that of its neighbour */
+            return line;
         }
     }
     return code->co_firstlineno;

@@ -4,24 +4,29 @@
  * A hook keeps the allocator's context argument untouched and passes it on: our record carries the context of the one
  * below, so that a thread that reads half of an update still calls a function with a context it accepts.
  *
- * Requests above 512 bytes in OBJ and MEM are served by pymalloc from the RAW domain, through our RAW hook. They run
- * with `nested` set, so that they count once, in the domain that was asked. pymalloc's own book-keeping for
- * smaller requests (an arena's map, rarely) is counted as RAW: it is memory, and it is not the program's block.
+ * Requests above 512 bytes in OBJ and MEM are served by pymalloc from the RAW domain, through our RAW hook: that hook counts
+ * them, under the domain that was asked, which the outer hook left in `origin`. Below anything but plain pymalloc (debug hooks
+ * that add bytes to a request, say) the outer hook counts, and `origin` tells the RAW hook to keep out. pymalloc's own
+ * book-keeping for smaller requests (an arena's map, rarely) counts as RAW: it is memory, and not the program's block.
  */
 #include "core/hooks.h"
+
+#include <string.h>
 
 #define LIKELY(x) __builtin_expect(!!(x), 1)
 #define UNLIKELY(x) __builtin_expect(!!(x), 0)
 #define INLINE static inline __attribute__((always_inline))
-#define OUT_OF_LINE static __attribute__((noinline, cold))
+#define OUT_OF_LINE static __attribute__((noinline))
 
-enum { NESTED = 1, NESTED_REACHED_RAW = 2 };
+/* lt_thread.origin: whose request is a RAW one? */
+enum { OF_THE_PROGRAM, COUNTED_ABOVE, PASSED_ON /* + the domain that passed it on */ };
 
 /* The allocators below ours. Written before the hooks are published, and again only while they are out of the chain. */
 static PyMemAllocatorEx below[LT_DOMAINS];
 
-/* Largest request that the OBJ and MEM allocators below serve without the RAW domain; 0 until a probe has told. */
-static size_t unnested_max;
+/* Whether that is plain pymalloc over malloc; and the largest request that it serves without the RAW domain, else 0. */
+static bool is_pymalloc;
+static size_t pooled_max;
 
 INLINE bool is_current(const lt_thread *self) {
     return LIKELY(self->epoch == lt_heap_epoch);
@@ -39,50 +44,55 @@ INLINE void count(lt_thread *self, lt_domain domain, const void *block, size_t s
 
 /* -- malloc and calloc ---------------------------------------------------------------------------------------------- */
 
-INLINE void *call_below(lt_domain domain, void *ctx, size_t count_of, size_t size, bool zeroed) {
-    return zeroed ? below[domain].calloc(ctx, count_of, size) : below[domain].malloc(ctx, size);
+INLINE void *call_below(lt_domain domain, void *ctx, size_t n, size_t size, bool zeroed) {
+    return zeroed ? below[domain].calloc(ctx, n, size) : below[domain].malloc(ctx, size);
 }
 
-/* With `nested` held over the call, and the block at hand when the countdown says so. */
-INLINE void *allocate_counted(lt_domain domain, void *ctx, size_t n, size_t size, bool zeroed) {
+/* Allocate first, count when the block is there, and keep what happens below out of it. */
+INLINE void *allocate(lt_domain domain, void *ctx, size_t n, size_t size, bool zeroed) {
     lt_thread *self = &lt_self;
-    uint8_t outer = self->nested;
-    self->nested = NESTED;
+    uint8_t outer = self->origin;
+    self->origin = COUNTED_ABOVE;
     void *block = call_below(domain, ctx, n, size, zeroed);
-    if (UNLIKELY(self->probe)) {
-        self->probe |= (uint8_t)((self->nested & NESTED_REACHED_RAW) << 4);
-    }
-    self->nested = outer;
-    if (UNLIKELY(outer != 0)) {
+    self->origin = outer;
+    if (UNLIKELY(outer == COUNTED_ABOVE)) {
         self->epoch = 0; /* it may have crossed the countdown: draw anew, or the next block of the program pays for it */
     } else if (block != NULL) {
-        size_t total;
-        count(self, domain, block, __builtin_mul_overflow(n, size, &total) ? SIZE_MAX : total);
+        count(self, domain, block, n * size);
     }
     return block;
 }
 
-static __attribute__((noinline)) void *malloc_counted(lt_domain domain, void *ctx, size_t size) {
-    return allocate_counted(domain, ctx, 1, size, false);
+OUT_OF_LINE void *malloc_first(lt_domain domain, void *ctx, size_t size) {
+    return allocate(domain, ctx, 1, size, false);
 }
 
 /* The same, where the countdown has been charged already. */
 OUT_OF_LINE void *malloc_crossed(lt_domain domain, void *ctx, size_t size) {
     lt_self.countdown += (int64_t)size;
-    return malloc_counted(domain, ctx, size);
+    return allocate(domain, ctx, 1, size, false);
 }
 
-static __attribute__((noinline)) void *calloc_counted(lt_domain domain, void *ctx, size_t n, size_t size) {
-    return allocate_counted(domain, ctx, n, size, true);
+OUT_OF_LINE void *calloc_first(lt_domain domain, void *ctx, size_t n, size_t size) {
+    return allocate(domain, ctx, n, size, true);
+}
+
+/* Let pymalloc ask the RAW hook for a block that is too large for its pools, and that hook count it. */
+INLINE bool pass_on(lt_domain domain, size_t size) {
+    if (size == 0 || !is_pymalloc || lt_self.origin != OF_THE_PROGRAM) {
+        return false;
+    }
+    lt_self.origin = (uint8_t)(PASSED_ON + domain);
+    return true;
 }
 
 INLINE void *hook_malloc(lt_domain domain, void *ctx, size_t size) {
-    if (size - 1 >= unnested_max) { /* 0 wraps: it counts as 1 byte, out of line */
-        return malloc_counted(domain, ctx, size);
+    if (size - 1 >= pooled_max) { /* 0 wraps: it counts as 1 byte, out of line */
+        return pass_on(domain, size) ? below[domain].malloc(ctx, size) : malloc_first(domain, ctx, size);
     }
     lt_thread *self = &lt_self;
     if (UNLIKELY(!is_current(self))) {
-        return malloc_counted(domain, ctx, size);
+        return malloc_first(domain, ctx, size);
     }
     if (UNLIKELY((self->countdown -= (int64_t)size) < 0)) {
         return malloc_crossed(domain, ctx, size);
@@ -92,32 +102,60 @@ INLINE void *hook_malloc(lt_domain domain, void *ctx, size_t size) {
 
 INLINE void *hook_calloc(lt_domain domain, void *ctx, size_t n, size_t size) {
     size_t total;
+    if (UNLIKELY(__builtin_mul_overflow(n, size, &total))) {
+        return below[domain].calloc(ctx, n, size); /* fails */
+    }
+    if (total - 1 >= pooled_max) {
+        return pass_on(domain, total) ? below[domain].calloc(ctx, n, size) : calloc_first(domain, ctx, n, size);
+    }
     lt_thread *self = &lt_self;
-    if (UNLIKELY(__builtin_mul_overflow(n, size, &total)) || total - 1 >= unnested_max ||
-        UNLIKELY(!is_current(self) || self->countdown < (int64_t)total)) {
-        return calloc_counted(domain, ctx, n, size);
+    if (UNLIKELY(!is_current(self) || self->countdown < (int64_t)total)) {
+        return calloc_first(domain, ctx, n, size);
     }
     self->countdown -= (int64_t)total;
     return below[domain].calloc(ctx, n, size);
 }
 
-/* A request in the RAW domain may be pymalloc's own, on behalf of one that is being counted above. */
-INLINE void *hook_raw(void *ctx, size_t n, size_t size, bool zeroed) {
+/* A RAW request that pymalloc makes for one in another domain, counted above or to be counted here. */
+INLINE void *allocate_inner(void *ctx, size_t n, size_t size, bool zeroed) {
     lt_thread *self = &lt_self;
-    if (self->nested) {
-        self->nested |= NESTED_REACHED_RAW;
+    uint8_t origin = self->origin;
+    if (origin == COUNTED_ABOVE) {
         return call_below(LT_RAW, ctx, n, size, zeroed);
     }
+    self->origin = OF_THE_PROGRAM;
     void *block = call_below(LT_RAW, ctx, n, size, zeroed);
-    if (LIKELY(block != NULL)) {
-        count(self, LT_RAW, block, n * size);
+    if (block != NULL) {
+        count(self, (lt_domain)(origin - PASSED_ON), block, n * size);
     }
     return block;
 }
 
+OUT_OF_LINE void *inner_malloc(void *ctx, size_t size) {
+    return allocate_inner(ctx, 1, size, false);
+}
+
+static void *raw_malloc(void *ctx, size_t size) {
+    lt_thread *self = &lt_self;
+    if (UNLIKELY(self->origin != OF_THE_PROGRAM)) {
+        return inner_malloc(ctx, size);
+    }
+    if (UNLIKELY((ptrdiff_t)size <= 0 || !is_current(self))) {
+        return malloc_first(LT_RAW, ctx, size);
+    }
+    if (UNLIKELY((self->countdown -= (int64_t)size) < 0)) {
+        return malloc_crossed(LT_RAW, ctx, size);
+    }
+    return below[LT_RAW].malloc(ctx, size);
+}
+
+static void *raw_calloc(void *ctx, size_t n, size_t size) {
+    return lt_self.origin != OF_THE_PROGRAM ? allocate_inner(ctx, n, size, true) : calloc_first(LT_RAW, ctx, n, size);
+}
+
 /* -- free and realloc ----------------------------------------------------------------------------------------------- */
 
-OUT_OF_LINE void free_maybe_live(lt_domain domain, void *ctx, void *block) {
+static __attribute__((noinline, cold)) void free_maybe_live(lt_domain domain, void *ctx, void *block) {
     lt_heap_detach_inhook(&lt_self, block); /* before the address can be handed out again */
     below[domain].free(ctx, block);
 }
@@ -137,13 +175,13 @@ INLINE void *hook_realloc(lt_domain domain, void *ctx, void *block, size_t size)
     if (block != NULL && UNLIKELY(lt_filter_maybe_live(&lt_heap_tables, block))) {
         detached = lt_heap_detach_inhook(self, block);
     }
-    uint8_t outer = self->nested;
-    self->nested |= NESTED;
+    uint8_t outer = self->origin;
+    self->origin = COUNTED_ABOVE;
     void *moved = below[domain].realloc(ctx, block, size);
-    self->nested = outer;
+    self->origin = outer;
     if (UNLIKELY(moved == NULL)) {
         lt_heap_reattach_inhook(self, block, detached);
-    } else if (outer == 0) {
+    } else if (outer != COUNTED_ABOVE) {
         count(self, domain, moved, size);
     }
     return moved;
@@ -160,8 +198,6 @@ INLINE void *hook_realloc(lt_domain domain, void *ctx, void *block, size_t size)
 PYMALLOC_HOOKS(obj, LT_OBJ)
 PYMALLOC_HOOKS(mem, LT_MEM)
 
-static void *raw_malloc(void *ctx, size_t size) { return hook_raw(ctx, 1, size, false); }
-static void *raw_calloc(void *ctx, size_t n, size_t size) { return hook_raw(ctx, n, size, true); }
 static void *raw_realloc(void *ctx, void *block, size_t size) { return hook_realloc(LT_RAW, ctx, block, size); }
 static void raw_free(void *ctx, void *block) { hook_free(LT_RAW, ctx, block); }
 
@@ -203,22 +239,17 @@ bool lt_hooks_reached(void) {
 }
 
 void lt_hooks_install(void) {
+    bool is_default = strcmp(lt_allocator_name(), "pymalloc") == 0;
     for (lt_domain domain = 0; domain < LT_DOMAINS; domain++) {
         if (below[domain].malloc != NULL && is_reached(domain)) {
             continue;
         }
-        unnested_max = 0;
+        enum { PYMALLOC_MAX = 512 };
+        is_pymalloc = is_default;
+        pooled_max = is_default ? PYMALLOC_MAX : 0;
         PyMem_GetAllocator(python_domain[domain], &below[domain]);
         PyMemAllocatorEx ours = hooks[domain];
         ours.ctx = below[domain].ctx;
         PyMem_SetAllocator(python_domain[domain], &ours);
-    }
-    if (unnested_max == 0) {
-        /* Debug hooks below add bytes to a request, other allocators have other limits: ask. Twice, because a new arena
-         * allocates in RAW too. */
-        enum { PYMALLOC_MAX = 512, REACHED_RAW = NESTED_REACHED_RAW << 4 };
-        bool nests_obj = (probe(LT_OBJ, PYMALLOC_MAX) & REACHED_RAW) && (probe(LT_OBJ, PYMALLOC_MAX) & REACHED_RAW);
-        bool nests_mem = (probe(LT_MEM, PYMALLOC_MAX) & REACHED_RAW) && (probe(LT_MEM, PYMALLOC_MAX) & REACHED_RAW);
-        unnested_max = nests_obj || nests_mem ? 0 : PYMALLOC_MAX;
     }
 }
