@@ -20,7 +20,8 @@ typedef struct {
     } drops;
     PyObject *new_item, *reset, *sizeof_item; /* callables or NULL; `reset` may be a str, the name of a method */
     PyObject *name;                           /* a str or None */
-    PyObject *module;                         /* its state holds the ring that `age` is in */
+    PyObject *module;                         /* for its state, which holds the ring that `age` is in */
+    lt_module *state;
     PyObject *weakrefs;
 } lt_pool;
 
@@ -99,7 +100,7 @@ static Py_ssize_t size_item(lt_pool *self, PyObject *item) {
         if (bytes < 0) {
             PyErr_Clear();
             bytes = -1;
-            PyErr_Format(lt_module_state(self->module)->settings_error, "sizeof must return 0 to %zd bytes, got %R",
+            PyErr_Format(self->state->settings_error, "sizeof must return 0 to %zd bytes, got %R",
                          PY_SSIZE_T_MAX, size);
         }
     }
@@ -174,7 +175,7 @@ static int lease_put(PyObject *self, PyObject *item) {
 static PyObject *pool_lease(PyObject *self, PyObject *unused) {
     static const lt_lease_source source = {lease_get, lease_put};
     (void)unused;
-    lt_module *state = lt_module_state(((lt_pool *)self)->module);
+    lt_module *state = ((lt_pool *)self)->state;
     return lt_lease_new(state, self, Py_IS_TYPE(self, state->types[LT_POOL]) ? &source : NULL, -1);
 }
 
@@ -217,7 +218,7 @@ static PyObject *pool_stats(lt_pool *self, PyObject *unused) {
         (unsigned long long)lt_generations_count(&self->idle),
         (unsigned long long)self->idle.bytes,
     };
-    PyObject *record = PyStructSequence_New(lt_module_state(self->module)->types[LT_POOL_STATS]);
+    PyObject *record = PyStructSequence_New(self->state->types[LT_POOL_STATS]);
     for (size_t i = 0; record != NULL && i < sizeof(values) / sizeof(*values); i++) {
         PyObject *value = PyLong_FromUnsignedLongLong(values[i]);
         if (value == NULL) {
@@ -282,7 +283,7 @@ static int parse_reset(lt_module *state, PyObject *value, PyObject **slot) {
 }
 
 static int set_up(lt_pool *self, PyObject *const *given) {
-    lt_module *state = lt_module_state(self->module);
+    lt_module *state = self->state;
     PyObject *new_item = given[0], *reset = given[1], *sizeof_item = given[4], *name = given[5];
     self->max_items = parse_bound(state, "max_items", given[2]);
     self->max_bytes = self->max_items < 0 ? -1 : parse_bound(state, "max_bytes", given[3]);
@@ -323,6 +324,7 @@ static PyObject *pool_new(PyTypeObject *type, PyObject *args, PyObject *kwargs) 
         return NULL;
     }
     self->module = Py_NewRef(module);
+    self->state = lt_module_state(module);
     if (set_up(self, given) < 0) {
         Py_DECREF(self);
         return NULL;

@@ -1,20 +1,16 @@
 """Every callable of the extension, called many times over: no block, no memory, no descriptor stays behind."""
 
-import contextlib
-import gc
 import os
-import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
+from tests.leaks.growth import assert_leaves_nothing
+
 core = pytest.importorskip("lowtide._core", reason="the extension is not built")
 
-CALLS = 1000
-ROUNDS = 5
 SETTINGS = (64 * 1024, 32, 4 * 2**20)
-PAGE_BYTES = os.sysconf("SC_PAGE_SIZE")
 
 
 def encode(*arguments: object, by: Callable[..., None] = core.encode) -> None:
@@ -73,25 +69,6 @@ def armed() -> Iterator[None]:
     core.stop()
 
 
-def resident_bytes() -> int:
-    return int(Path("/proc/self/statm").read_text().split()[1]) * PAGE_BYTES
-
-
-def held() -> tuple[int, int, int]:
-    gc.collect()
-    return sys.getallocatedblocks(), resident_bytes(), len(list(Path("/proc/self/fd").iterdir()))
-
-
-def growth(call: Callable[[], object]) -> tuple[int, int, int]:
-    """Return what CALLS calls leave behind: blocks, resident bytes, descriptors."""
-    before = held()
-    for _ in range(CALLS):
-        with contextlib.suppress(ValueError, TypeError, OverflowError, RuntimeError, OSError):
-            call()
-    after = held()
-    return after[0] - before[0], after[1] - before[1], after[2] - before[2]
-
-
 def test_every_callable_has_an_entry() -> None:
     assert set(ENTRIES) == {name for name, value in vars(core).items() if callable(value)}
 
@@ -100,11 +77,4 @@ def test_every_callable_has_an_entry() -> None:
     "call", [pytest.param(call, id=f"{name}-{n}") for name, calls in ENTRIES.items() for n, call in enumerate(calls)]
 )
 def test_calls_leave_nothing_behind(armed: None, call: Callable[[], object]) -> None:
-    growth(call)  # caches fill, tables take their pages
-    rounds = [growth(call) for _ in range(ROUNDS)]
-
-    # A leak shows in every round, noise of the interpreter in some.
-    blocks, resident, descriptors = (min(column) for column in zip(*rounds, strict=True))
-    assert blocks < CALLS // 10
-    assert resident < CALLS * 16
-    assert descriptors <= 0
+    assert_leaves_nothing(call)
