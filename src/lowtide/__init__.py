@@ -1,7 +1,8 @@
 """Memory engineering for CPython services.
 
 `lowtide.heap` samples every allocation, `lowtide.profile` reads what it wrote; `lowtide.Pool` keeps for reuse what is
-expensive to make. Importing this package starts nothing; each noun is imported when it, or a name of it, is first used.
+expensive to make, `lowtide.guard` counts what a call allocates. Importing this package starts nothing; each noun is
+imported when it, or a name of it, is first used.
 """
 
 import importlib
@@ -10,6 +11,7 @@ from lowtide._version import __version__ as __version__
 
 TYPE_CHECKING = False  # type checkers know the name; importing typing for it would cost more than all the rest
 if TYPE_CHECKING:
+    from lowtide import guard as guard
     from lowtide import heap as heap
     from lowtide import pool as pool
     from lowtide import profile as profile
@@ -17,7 +19,7 @@ if TYPE_CHECKING:
     from lowtide.pool import BufferPool as BufferPool
     from lowtide.pool import Pool as Pool
 
-_NOUNS = ("heap", "pool", "profile")
+_NOUNS = ("guard", "heap", "pool", "profile")
 _NAMES = {"Buffer": "pool", "BufferPool": "pool", "Pool": "pool"}  # and the noun that each is of
 
 

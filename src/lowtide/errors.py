@@ -9,8 +9,20 @@ class CoreUnavailableError(LowtideError, RuntimeError):
     """The native part is missing or refuses this interpreter; the text says why."""
 
 
+class CountError(LowtideError, RuntimeError):
+    """Allocations cannot be counted exactly now: something else watches, or counts."""
+
+
 class NotStartedError(LowtideError, RuntimeError):
     """A collector was asked for something before it was started."""
+
+
+class PoolMisuseError(LowtideError, RuntimeError):
+    """A pooled item was used, or put back, as the pool's contract forbids."""
+
+
+class PoolMisuseWarning(RuntimeWarning):
+    """A pooled item may be misused: something still refers to what was put, or it was never put back."""
 
 
 class ProfileFormatError(LowtideError, ValueError):

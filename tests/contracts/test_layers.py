@@ -10,7 +10,7 @@ import pytest
 
 from tests.contracts import tree
 
-LEAVES = {"errors", "units", "_version", "_proc", "_events"}
+LEAVES = {"errors", "units", "_version", "_proc", "_events", "_core_support"}
 NOUNS = {"heap", "cpu", "stacks", "pool", "pacer", "guard", "layout"}
 EVERYTHING = LEAVES | NOUNS | {"profile", "lint", "metrics", "debug"}
 
@@ -21,6 +21,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "_version": set(),
     "_proc": {"errors", "units"},
     "_events": {"errors", "units"},
+    "_core_support": set(),
     "profile": {"errors", "units", "_version"},
     "lint": {"errors", "units"},
     "heap": LEAVES | {"profile", "_core"},
@@ -39,11 +40,11 @@ MAY_IMPORT: dict[str, set[str]] = {
     "cli": EVERYTHING,
     "__main__": {"cli"},
     "_bootstrap": {"heap"},
-    "pytest_plugin": LEAVES | {"guard"},
+    "pytest_plugin": LEAVES | {"guard", "pool"},
 }
 
 # Third-party packages, and who may import them.
-THIRD_PARTY = {"click": "cli", "rich": "cli", "sitecustomize": "_bootstrap"}
+THIRD_PARTY = {"click": "cli", "rich": "cli", "sitecustomize": "_bootstrap", "pytest": "pytest_plugin"}
 
 # Layers without clock, file, socket, gc or extension. The module beside each does their input and output.
 PURE = {"profile": {"profile.files"}, "lint.rules": set(), "debug.handlers": set(), "debug.gate": set()}

@@ -5,10 +5,11 @@ import os
 import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from functools import wraps
 from typing import TYPE_CHECKING, BinaryIO, ParamSpec, TypeVar
 
+from lowtide._core_support import is_refused_here, module_roots, script_name, why_missing
 from lowtide._proc import ProcessId, process_id
 from lowtide._version import __version__
 from lowtide.errors import CoreUnavailableError, NotStartedError, SettingsError
@@ -24,8 +25,7 @@ except ImportError as error:
 else:
     _import_error = None
 
-# CPython says so since 3.12; 3.11 lets the interpreters share the core.
-IN_SUB_INTERPRETER = _import_error is not None and "subinterpreters" in str(_import_error)
+IN_SUB_INTERPRETER = is_refused_here(_import_error)
 
 if TYPE_CHECKING:
     from lowtide.profile import Profile
@@ -45,7 +45,7 @@ def require_core() -> None:
     Raises: CoreUnavailableError, which says why it does not.
     """
     if _import_error is not None:
-        raise CoreUnavailableError(f"heap profiling is not available: {_why_not(_import_error)}") from _import_error
+        raise CoreUnavailableError(f"heap profiling is not available: {why_missing(_import_error)}") from _import_error
 
 
 def unseen(function: Callable[Parameters, Result]) -> Callable[Parameters, Result]:
@@ -174,32 +174,9 @@ def _encoded() -> Iterator[BinaryIO]:
         raise NotStartedError("the heap profiler was never started: call lowtide.heap.start() first")
     comments = tuple(comment.encode() for comment in _comments(counted))
     with open(os.memfd_create("lowtide-heap"), "w+b", buffering=0) as message:
-        _core.encode(message.fileno(), _module_roots(), _script(), comments, time.time_ns())
+        _core.encode(message.fileno(), module_roots(), script_name(), comments, time.time_ns())
         message.seek(0)
         yield message
-
-
-def _module_roots() -> tuple[bytes, ...]:
-    entries: list[object] = [*sys.path]  # a program may have put anything there
-    if "" in entries:
-        with suppress(OSError):  # the current folder may be gone
-            entries.append(os.getcwd())
-    return tuple(_spell(entry) for entry in entries if isinstance(entry, str))
-
-
-def _script() -> bytes:
-    """Return the file name that the code of `__main__` carries."""
-    main = sys.modules.get("__main__")
-    # A script's __file__ is gone when the exit handlers run; its loader still knows.
-    name = getattr(main, "__file__", None) or getattr(getattr(main, "__loader__", None), "path", None)
-    if isinstance(name, str):
-        return _spell(name)
-    return b"<string>" if "-c" in sys.orig_argv else b"<stdin>"
-
-
-def _spell(name: str) -> bytes:
-    """Encode a file name as the core does, so that the two can be compared."""
-    return name.encode("utf-8", "backslashreplace")
 
 
 def _comments(counted: "_core.HeapStats") -> list[str]:
@@ -219,17 +196,3 @@ def _comments(counted: "_core.HeapStats") -> list[str]:
     if counted["thinned"]:
         comments.append(f"the interval was doubled {counted['thinned']} times to stay inside the tables' budget")
     return comments
-
-
-def _why_not(error: ImportError) -> str:
-    if IN_SUB_INTERPRETER:
-        return "it is for the main interpreter, this is a sub-interpreter"
-    if sys.implementation.name != "cpython":
-        return f"it needs CPython, this is {sys.implementation.name}"
-    if sys.platform != "linux":
-        return f"it needs Linux, this is {sys.platform}; profiles can be read here all the same"
-    if "t" in sys.abiflags:
-        return "it needs a build of CPython with the GIL, this one is free-threaded"
-    if not (3, 11) <= sys.version_info[:2] <= (3, 15):
-        return f"it needs CPython 3.11 to 3.15, this is {sys.version_info[0]}.{sys.version_info[1]}"
-    return f"lowtide's extension was not built for {sys.executable}; reinstall lowtide with it ({error})"
