@@ -245,3 +245,36 @@ for interpreter in made:
     _interpreters.destroy(interpreter)
 """
     )
+
+
+# -- check mode's place ----------------------------------------------------------------------------------------------
+
+
+def test_a_registered_class_is_made_in_check_mode_and_nowhere_else() -> None:
+    run("""
+from lowtide import _pool
+from lowtide._pool import Pool
+
+class Checked(Pool):
+    made = 0
+    def __init__(self, *args, **kwargs):
+        Checked.made += 1
+
+class Own(Pool):
+    pass
+
+_pool._set_check(Checked, False)
+kinds = [type(make) for make in (Pool(), Pool(check=None), Pool(check=False), Pool(list, check=True), Own(check=True))]
+assert kinds == [Pool, Pool, Pool, Checked, Own], kinds
+_pool._set_check(Checked, True)
+kinds = [type(make) for make in (Pool(), Pool(check=None), Pool(check=False), Checked())]
+assert kinds == [Checked, Checked, Pool, Checked], kinds
+assert Checked.made == 4, Checked.made
+for wrong in (Pool, int):
+    try:
+        _pool._set_check(wrong, True)
+    except TypeError as error:
+        assert "must be a subclass of a pool" in str(error), error
+    else:
+        raise AssertionError(wrong)
+""")
