@@ -130,11 +130,11 @@ static uint64_t saturated(double value) {
 
 /* The estimates of a bucket, rounded. Counts are rounded at random, or the many 1.58s of blocks as large as the interval
  * would all lose their fraction; one fixed draw a bucket keeps alloc >= inuse and cumulative columns monotone. */
-static void estimate(const lt_bucket *b, uint32_t generation, uint64_t values[4]) {
+static void estimate(const lt_bucket *b, const lt_snapshot *snapshot, uint64_t values[4]) {
     double scale = 1.0 / lt_sampler_probability(b->size, b->interval);
-    uint64_t state = ((uint64_t)b->stack << 32) ^ b->size ^ ((uint64_t)b->domain << 60);
+    uint64_t state = snapshot->salt ^ ((uint64_t)b->stack << 32) ^ b->size ^ ((uint64_t)b->domain << 60);
     double round_up_above = lt_rng_uniform(&state);
-    uint64_t counts[2] = {b->generation == generation ? b->allocs : 0, b->live};
+    uint64_t counts[2] = {b->generation == snapshot->generation ? b->allocs : 0, b->live};
     for (int i = 0; i < 2; i++) {
         values[2 * i] = saturated((double)counts[i] * scale + (b->interval > 1 ? round_up_above : 0.0));
         values[2 * i + 1] = saturated((double)counts[i] * scale * (double)(b->size ? b->size : 1) + 0.5);
@@ -150,7 +150,7 @@ static void estimate(const lt_bucket *b, uint32_t generation, uint64_t values[4]
 
 static void put_sample(sink *out, const lt_tables *t, const lt_snapshot *snapshot, const lt_bucket *b) {
     uint64_t values[4];
-    estimate(b, snapshot->generation, values);
+    estimate(b, snapshot, values);
     label labels[4] = {{S_BYTES, 0, b->size ? b->size : 1, S_BYTES}, {S_DOMAIN, S_OBJ + b->domain, 0, 0}};
     int label_count = 2;
     if (b->generation != snapshot->generation) {

@@ -18,6 +18,7 @@ static uint64_t now_ns(void) {
 
 static void describe_locked(const lt_tables *t, lt_snapshot *s) {
     s->interval = t->interval;
+    s->salt = t->salt;
     s->generation = t->generation;
     s->strings = LT_COUNT(t->strings, lt_string);
     s->functions = LT_COUNT(t->functions, lt_function);
@@ -106,4 +107,5 @@ void lt_tables_after_fork_locked(lt_tables *t, uint64_t seed) {
     t->generation++;
     t->samples = 0;
     t->rng = seed;
+    t->salt = lt_rng_next(&t->rng);
 }

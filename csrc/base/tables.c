@@ -37,6 +37,7 @@ bool lt_tables_reset_locked(lt_tables *t, size_t max_bytes, uint64_t interval, u
     t->samples = t->stale = t->lost = t->thinned = t->free_checks = t->free_hits = t->snapshot_lock_ns = 0;
     t->interval = interval;
     t->rng = seed;
+    t->salt = lt_rng_next(&t->rng);
     if (!lt_tables_set_budget_locked(t, max_bytes)) {
         lt_tables_release_locked(t);
         t->max_bytes = t->memory.budget = t->copies.budget = 0;

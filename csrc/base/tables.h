@@ -77,6 +77,7 @@ typedef struct {
     lt_snapshot *readers; /* snapshots being encoded */
     uint64_t interval;    /* in force, bytes */
     uint64_t rng;
+    uint64_t salt; /* of the rounding of estimates: not the same in all processes */
     uint64_t samples, stale, lost, thinned, free_checks, free_hits, snapshot_lock_ns;
 } lt_tables;
 
@@ -139,7 +140,7 @@ void lt_tables_after_fork_locked(lt_tables *tables, uint64_t seed);
 struct lt_snapshot {
     lt_snapshot *next;
     size_t mapped_bytes; /* with this header */
-    uint64_t interval;
+    uint64_t interval, salt;
     uint32_t generation;
     uint32_t strings, functions, locations;
     unsigned char *scratch; /* for the encoder: four bytes a string, one a location and function */

@@ -117,22 +117,33 @@ INLINE void *hook_calloc(lt_domain domain, void *ctx, size_t n, size_t size) {
 }
 
 /* A RAW request that pymalloc makes for one in another domain, counted above or to be counted here. */
-INLINE void *allocate_inner(void *ctx, size_t n, size_t size, bool zeroed) {
+OUT_OF_LINE void *inner_malloc(void *ctx, size_t size) {
     lt_thread *self = &lt_self;
     uint8_t origin = self->origin;
     if (origin == COUNTED_ABOVE) {
-        return call_below(LT_RAW, ctx, n, size, zeroed);
+        return below[LT_RAW].malloc(ctx, size);
     }
     self->origin = OF_THE_PROGRAM;
-    void *block = call_below(LT_RAW, ctx, n, size, zeroed);
+    if (LIKELY(is_current(self) && self->countdown >= (int64_t)size)) {
+        self->countdown -= (int64_t)size;
+        return below[LT_RAW].malloc(ctx, size);
+    }
+    void *block = below[LT_RAW].malloc(ctx, size);
     if (block != NULL) {
-        count(self, (lt_domain)(origin - PASSED_ON), block, n * size);
+        count(self, (lt_domain)(origin - PASSED_ON), block, size);
     }
     return block;
 }
 
-OUT_OF_LINE void *inner_malloc(void *ctx, size_t size) {
-    return allocate_inner(ctx, 1, size, false);
+OUT_OF_LINE void *inner_calloc(void *ctx, size_t n, size_t size) {
+    lt_thread *self = &lt_self;
+    uint8_t origin = self->origin;
+    self->origin = origin == COUNTED_ABOVE ? COUNTED_ABOVE : OF_THE_PROGRAM;
+    void *block = below[LT_RAW].calloc(ctx, n, size);
+    if (block != NULL && origin != COUNTED_ABOVE) {
+        count(self, (lt_domain)(origin - PASSED_ON), block, n * size);
+    }
+    return block;
 }
 
 static void *raw_malloc(void *ctx, size_t size) {
@@ -150,7 +161,7 @@ static void *raw_malloc(void *ctx, size_t size) {
 }
 
 static void *raw_calloc(void *ctx, size_t n, size_t size) {
-    return lt_self.origin != OF_THE_PROGRAM ? allocate_inner(ctx, n, size, true) : calloc_first(LT_RAW, ctx, n, size);
+    return lt_self.origin != OF_THE_PROGRAM ? inner_calloc(ctx, n, size) : calloc_first(LT_RAW, ctx, n, size);
 }
 
 /* -- free and realloc ----------------------------------------------------------------------------------------------- */
