@@ -79,13 +79,14 @@ def run(python: Path, program: str, folder: Path, **environment: str) -> subproc
     )
 
 
-def test_the_wheel_holds_the_package_the_extension_and_the_start_up_file(wheel: Path) -> None:
+def test_the_wheel_holds_the_package_its_extensions_and_the_start_up_file(wheel: Path) -> None:
     names = set(zipfile.ZipFile(wheel).namelist())
 
     sources = {str(path.relative_to(ROOT / "src")) for path in (ROOT / "src" / "lowtide").rglob("*") if path.is_file()}
     expected = {name for name in sources if "__pycache__" not in name and not name.endswith(".so")}
     suffix = sysconfig.get_config_var("EXT_SUFFIX")
-    assert {name for name in names if ".dist-info/" not in name} == expected | {"lowtide.pth", f"lowtide/_core{suffix}"}
+    built = {"lowtide.pth", f"lowtide/_core{suffix}", f"lowtide/_pool{suffix}"}
+    assert {name for name in names if ".dist-info/" not in name} == expected | built
 
 
 def test_the_command_works_from_the_wheel(python: Path, tmp_path: Path) -> None:
