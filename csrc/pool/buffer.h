@@ -18,8 +18,10 @@ typedef struct {
     Py_ssize_t position;
     Py_ssize_t reserved; /* what advance() may take, from size on */
     Py_ssize_t guard;
-    bool is_reserving;   /* the view being made is reserve()'s */
-    PyObject *pool_name; /* of the pool it was put back to last: a str, None or NULL */
+    bool is_reserving;     /* the view being made is reserve()'s */
+    unsigned char strikes; /* puts in a row that found it far too large for its use: the pool's */
+    Py_ssize_t asked;      /* bytes, at the last get */
+    PyObject *pool_name;   /* of the pool it was put back to last: a str, None or NULL */
     PyObject *weakrefs;
 } lt_buffer;
 

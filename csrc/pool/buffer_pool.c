@@ -12,6 +12,9 @@
 /* How many gets share one read of the clock. */
 enum { GETS_PER_TICK = 16 };
 
+/* A buffer goes when its capacity was more than 8 times what was asked for and written, at 4 puts in a row. */
+enum { FAR_TOO_LARGE = 8, MAX_STRIKES = 4 };
+
 static const Py_ssize_t LARGEST_CLASS = (Py_ssize_t)1 << 62;
 
 static int log2_down(Py_ssize_t bytes) {
@@ -56,21 +59,38 @@ static PyObject *get(PyObject *pool, Py_ssize_t nbytes) {
     Py_ssize_t capacity = nbytes;
     if (nbytes <= self->max_bytes) {
         int shift = nbytes > self->min_bytes ? log2_up(nbytes) : self->first_shift;
-        lt_generations *idle = &self->classes[shift - self->first_shift];
-        lt_stack *stack = idle->items.count > 0 ? &idle->items : &idle->victim;
-        if (stack->count > 0) {
-            lt_buffer *buffer = (lt_buffer *)lt_generations_take(idle, stack);
-            self->idle_bytes -= buffer->capacity;
-            self->hits++;
-            buffer->guard = 0;
-            return (PyObject *)buffer;
+        lt_generations *end = self->classes + self->class_count;
+        for (lt_generations *idle = &self->classes[shift - self->first_shift]; idle < end; idle++) {
+            lt_stack *stack = idle->items.count > 0 ? &idle->items : &idle->victim;
+            if (stack->count > 0) {
+                lt_buffer *buffer = (lt_buffer *)lt_generations_take(idle, stack);
+                self->idle_bytes -= buffer->capacity;
+                self->hits++;
+                buffer->guard = 0;
+                buffer->asked = nbytes;
+                return (PyObject *)buffer;
+            }
         }
         capacity = (Py_ssize_t)1 << shift;
     }
-    return (PyObject *)lt_buffer_new(self->buffer_type, capacity);
+    lt_buffer *buffer = lt_buffer_new(self->buffer_type, capacity);
+    if (buffer != NULL) {
+        buffer->asked = nbytes;
+    }
+    return (PyObject *)buffer;
 }
 
-/* Take `buffer` from its user: empty, and sealed under our name. False with an exception set. */
+/* Whether it was far larger than its use, too often in a row. */
+static bool is_oversized(const lt_buffer_pool *self, lt_buffer *buffer) {
+    Py_ssize_t used = buffer->size > buffer->asked ? buffer->size : buffer->asked;
+    if (buffer->capacity / FAR_TOO_LARGE <= (used > self->min_bytes ? used : self->min_bytes)) {
+        buffer->strikes = 0;
+        return false;
+    }
+    return ++buffer->strikes >= MAX_STRIKES;
+}
+
+/* Take a buffer from its user: closed under our name, its content to be dropped. False with an exception set. */
 static bool seal(lt_buffer_pool *self, PyObject *object) {
     if (!Py_IS_TYPE(object, self->buffer_type)) {
         PyErr_Format(PyExc_TypeError, "buffer must be a lowtide.Buffer, got %.200s", Py_TYPE(object)->tp_name);
@@ -82,7 +102,6 @@ static bool seal(lt_buffer_pool *self, PyObject *object) {
         return false;
     }
     buffer->guard = LT_BUFFER_PUT;
-    lt_buffer_empty(buffer);
     if (buffer->pool_name != self->name) {
         Py_XSETREF(buffer->pool_name, Py_NewRef(self->name));
     }
@@ -94,6 +113,7 @@ static void drop(lt_buffer *buffer, uint64_t *cause) {
     PyMem_Free(buffer->bytes);
     buffer->bytes = NULL;
     buffer->capacity = 0;
+    lt_buffer_empty(buffer);
     ++*cause;
 }
 
@@ -108,7 +128,7 @@ static int put(PyObject *pool, PyObject *object) {
     Py_ssize_t capacity = buffer->capacity;
     if (capacity < self->min_bytes) {
         drop(buffer, &self->drops.small);
-    } else if (capacity > self->max_bytes) {
+    } else if (capacity > self->max_bytes || is_oversized(self, buffer)) {
         drop(buffer, &self->drops.large);
     } else if (capacity > self->max_total - self->idle_bytes) {
         drop(buffer, &self->drops.full);
@@ -118,6 +138,7 @@ static int put(PyObject *pool, PyObject *object) {
             drop(buffer, &self->drops.full);
             return -1;
         }
+        lt_buffer_empty(buffer);
         lt_generations_give(idle, object, capacity);
         self->idle_bytes += capacity;
     }
@@ -173,6 +194,7 @@ static PyObject *pool_seal(lt_buffer_pool *self, PyObject *object) {
     if (buffer->capacity > 0) {
         memset(buffer->bytes, LT_BUFFER_SEAL, (size_t)buffer->capacity);
     }
+    lt_buffer_empty(buffer);
     Py_RETURN_NONE;
 }
 
@@ -198,7 +220,7 @@ static PyStructSequence_Field stats_fields[] = {
     {"misses", "gets that made one"},
     {"puts", NULL},
     {"drops_small", "buffers put with a capacity below min_bytes"},
-    {"drops_large", "buffers put with a capacity beyond max_bytes"},
+    {"drops_large", "buffers put with a capacity beyond max_bytes, or far beyond their use again and again"},
     {"drops_full", "buffers that max_total had no room for"},
     {"drops_aged", "buffers that lay idle for two epochs"},
     {"drops_cleared", "buffers dropped by clear()"},

@@ -1,7 +1,9 @@
 /* BufferPool: idle buffers by size class, a class for each power of two from min_bytes to max_bytes.
  *
- * A buffer waits in the class of the largest power of two that its capacity holds, and is asked of the class of the smallest
- * that holds what is wanted: whatever a class has is large enough, however a buffer grew while it was out. */
+ * A buffer waits in the class of the largest power of two that its capacity holds, and a get looks from the class of the
+ * smallest that holds what is wanted upwards: whatever it finds is large enough. Larger ones must serve too, because most users
+ * cannot tell how much they will write. So that a huge response does not pin its memory, a buffer that is again and again
+ * far larger than what was asked for and written is dropped. */
 #ifndef LT_POOL_BUFFER_POOL_H
 #define LT_POOL_BUFFER_POOL_H
 

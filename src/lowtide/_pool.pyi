@@ -120,7 +120,7 @@ class BufferPoolStats(NamedTuple):
     misses: int  # gets that made one
     puts: int
     drops_small: int  # buffers put with a capacity below min_bytes
-    drops_large: int  # buffers put with a capacity beyond max_bytes
+    drops_large: int  # buffers put with a capacity beyond max_bytes, or far beyond their use again and again
     drops_full: int  # buffers that max_total had no room for
     drops_aged: int  # buffers that lay idle for two epochs
     drops_cleared: int  # buffers dropped by clear()
@@ -242,8 +242,9 @@ class _BufferText:
 class BufferPool:
     """Keep Buffers for reuse by the size of their memory.
 
-    Size classes are powers of two, so that one huge response does not pin its memory for ever. Idle buffers age out as
-    the items of a `Pool` do.
+    A get is served by the smallest idle buffer that is large enough, by size classes of powers of two. So that one huge
+    response does not pin its memory, a buffer is dropped that at four puts in a row was more than eight times as large
+    as what was asked for and written. Idle buffers age out as the items of a `Pool` do.
 
     Args:
         min_bytes: capacity of the smallest buffer that is kept, >= 1; rounded up to a power of two.

@@ -69,6 +69,58 @@ def test_a_buffer_comes_back_empty_and_as_large_as_it_grew() -> None:
     assert (len(buffer), buffer.tell(), buffer.capacity) == (0, 0, capacity)
 
 
+def test_a_get_is_served_by_larger_buffers_too_smallest_first() -> None:
+    pool = make()
+    small, large = pool.get(8192), pool.get(65_536)
+    pool.put(large)
+    pool.put(small)
+
+    assert pool.get(4096) is small
+    assert pool.get(4096) is large
+    assert pool.get(4096).capacity == 4096
+
+
+def test_who_asks_for_less_than_is_written_gets_the_same_buffer_again() -> None:
+    pool = make()
+    for _ in range(50):
+        with pool.lease(4096) as buffer:
+            buffer.write(bytes(100_000))
+    stats = pool.stats()
+
+    assert (stats.misses, stats.idle_items) == (1, 1)
+
+
+def test_one_huge_response_does_not_pin_its_memory() -> None:
+    pool = make()
+    with pool.lease(4096) as buffer:
+        buffer.write(bytes(1_000_000))
+    for _ in range(4):
+        with pool.lease(4096) as buffer:
+            buffer.write(bytes(1000))
+    stats = pool.stats()
+
+    assert (stats.drops_large, stats.idle_bytes) == (1, 0)
+
+
+def test_a_large_buffer_that_is_put_to_use_now_and_then_stays() -> None:
+    pool = make()
+    for _ in range(20):
+        for size in (1_000_000, 1000, 1000, 1000):
+            with pool.lease(4096) as buffer:
+                buffer.write(bytes(size))
+
+    assert pool.stats().misses == 1
+
+
+@pytest.mark.parametrize("nbytes", [0, 4096, 2**20])
+def test_a_buffer_is_never_too_large_for_what_was_asked(nbytes: int) -> None:
+    pool = make()
+    for _ in range(20):
+        pool.put(pool.get(nbytes))
+
+    assert pool.stats().misses == 1
+
+
 @pytest.mark.parametrize(
     ("capacity", "cause"),
     [(0, "drops_small"), (4095, "drops_small"), (2**20 + 1, "drops_large"), (2**24, "drops_large")],
@@ -381,7 +433,7 @@ class BufferPoolMachine(RuleBasedStateMachine):
 
         assert all(buffer is not other for other, _ in self.held)
         assert (buffer.getvalue(), buffer.tell(), buffer.closed) == (b"", 0, False)
-        assert nbytes <= buffer.capacity <= max(2 * nbytes, 16_384)
+        assert nbytes <= buffer.capacity <= max(nbytes, 16_384)
         self.held.append((buffer, b""))
 
     @precondition(lambda self: self.held)
