@@ -28,8 +28,18 @@ def helpers(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="session")
 def driver(helpers: Path) -> ModuleType:
     """Give `allocation_driver`."""
-    sys.path.insert(0, str(helpers))
+    return import_with(helpers, "tests.oracle.allocation_driver")
+
+
+@pytest.fixture(scope="session")
+def programs(helpers: Path) -> ModuleType:
+    """Give `programs`, which needs both helpers."""
+    return import_with(helpers, "tests.oracle.programs")
+
+
+def import_with(folder: Path, name: str) -> ModuleType:
+    sys.path.insert(0, str(folder))
     try:
-        return importlib.import_module("tests.oracle.allocation_driver")
+        return importlib.import_module(name)
     finally:
-        sys.path.remove(str(helpers))
+        sys.path.remove(str(folder))
