@@ -22,6 +22,25 @@ static lt_text *texts_of(PyObject *tuple, const char *name) {
     return texts;
 }
 
+static bool is_read(lt_tables *tables) {
+    lt_lock_acquire(&tables->lock);
+    bool read = tables->readers != NULL;
+    lt_lock_release(&tables->lock);
+    return read;
+}
+
+/* The budget has room for one copy of full tables: wait while other snapshots hold it. NULL when memory is short. */
+static lt_snapshot *begin(lt_tables *tables) {
+    for (;;) {
+        bool had_company = is_read(tables); /* asked before, too: whoever ends meanwhile leaves room */
+        lt_snapshot *snapshot = lt_snapshot_begin(tables);
+        if (snapshot != NULL || !(had_company || is_read(tables))) {
+            return snapshot;
+        }
+        nanosleep(&(struct timespec){.tv_nsec = 1000000}, NULL);
+    }
+}
+
 PyObject *lt_encode(lt_tables *tables, PyObject *args, PyObject *kwargs) {
     static char *names[] = {"fd", "module_roots", "script", "comments", "time_nanos", NULL};
     int fd;
@@ -47,7 +66,7 @@ PyObject *lt_encode(lt_tables *tables, PyObject *args, PyObject *kwargs) {
     };
     int error = ENOMEM;
     Py_BEGIN_ALLOW_THREADS
-    lt_snapshot *snapshot = lt_snapshot_begin(tables);
+    lt_snapshot *snapshot = begin(tables);
     if (snapshot != NULL) {
         error = lt_pprof_write(tables, snapshot, &header, fd);
         lt_snapshot_end(tables, snapshot);

@@ -147,11 +147,15 @@ static size_t fixed_bytes(void) {
     return sizeof(lt_heap_tables) + sizeof(reader);
 }
 
-/* Take the lock when no snapshot is being encoded. */
-static void acquire_without_readers(void) {
+static bool keeps_tables_locked(size_t max_bytes) {
+    return atomic_load(&lt_heap.active) && lt_heap_max_bytes_locked() == max_bytes;
+}
+
+/* Take the lock; if the tables are going to be moved, when no snapshot is being encoded. */
+static void acquire_to_start(size_t max_bytes) {
     for (;;) {
         acquire(&lt_self);
-        if (lt_heap_tables.readers == NULL) {
+        if (lt_heap_tables.readers == NULL || keeps_tables_locked(max_bytes)) {
             return;
         }
         release(&lt_self);
@@ -170,15 +174,17 @@ int lt_heap_start(uint64_t interval, int max_frames, size_t max_bytes) {
         }
         fork_handlers_installed = true;
     }
-    acquire_without_readers();
-    bool done;
+    acquire_to_start(max_bytes);
+    bool done = true;
     if (!atomic_load(&lt_heap.active)) {
         done = lt_tables_reset_locked(&lt_heap_tables, max_bytes - fixed_bytes(), interval, fresh_seed());
         atomic_store(&lt_heap.seed, fresh_seed());
         atomic_store(&lt_heap.slow_path_ns, 0);
     } else {
         lt_heap_tables.interval = interval;
-        done = lt_tables_set_budget_locked(&lt_heap_tables, max_bytes - fixed_bytes());
+        if (!keeps_tables_locked(max_bytes)) {
+            done = lt_tables_set_budget_locked(&lt_heap_tables, max_bytes - fixed_bytes());
+        }
     }
     atomic_store(&lt_heap.interval, lt_heap_tables.interval);
     release(&lt_self);
