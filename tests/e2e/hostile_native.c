@@ -68,6 +68,59 @@ static PyObject *fail(PyObject *module, PyObject *args) {
     return PyLong_FromLong(atomic_load(&failures));
 }
 
+/* -- an allocator that keeps small blocks to itself ---------------------------------------------------------------- */
+
+static PyMemAllocatorEx beneath[3];
+static char pool[1 << 26];
+static size_t pool_used;
+
+static bool is_pooled(void *block) {
+    return (char *)block >= pool && (char *)block < pool + sizeof(pool);
+}
+
+static void *pooling_malloc(void *ctx, size_t size) {
+    PyMemAllocatorEx *below = ctx;
+    if (size > 64 || pool_used + 64 > sizeof(pool)) {
+        return below->malloc(below->ctx, size);
+    }
+    pool_used += 64; /* under the GIL, and never given back */
+    return pool + pool_used - 64;
+}
+
+static void *pooling_calloc(void *ctx, size_t n, size_t size) {
+    PyMemAllocatorEx *below = ctx;
+    return below->calloc(below->ctx, n, size);
+}
+
+static void *pooling_realloc(void *ctx, void *block, size_t size) {
+    PyMemAllocatorEx *below = ctx;
+    if (!is_pooled(block)) {
+        return below->realloc(below->ctx, block, size);
+    }
+    void *moved = below->malloc(below->ctx, size);
+    if (moved != NULL) {
+        memcpy(moved, block, size < 64 ? size : 64);
+    }
+    return moved;
+}
+
+static void pooling_free(void *ctx, void *block) {
+    PyMemAllocatorEx *below = ctx;
+    if (!is_pooled(block)) {
+        below->free(below->ctx, block);
+    }
+}
+
+/* On top of what is there now, in OBJ and MEM. */
+static PyObject *install_pooling(PyObject *module, PyObject *unused) {
+    for (int i = 1; i < 3; i++) {
+        PyMem_GetAllocator(domains[i], &beneath[i]);
+        PyMemAllocatorEx hook = {&beneath[i], pooling_malloc, pooling_calloc, pooling_realloc, pooling_free};
+        PyMem_SetAllocator(domains[i], &hook);
+    }
+    Py_RETURN_NONE;
+}
+
 /* -- blocks of one's own -------------------------------------------------------------------------------------------- */
 
 /* Allocate in all domains, let every realloc fail, and free; errors in `ok`. */
@@ -199,6 +252,7 @@ static PyObject *allocate_at_fork(PyObject *module, PyObject *unused) {
 
 static PyMethodDef methods[] = {
     {"install_failing", install_failing, METH_NOARGS, NULL},
+    {"install_pooling", install_pooling, METH_NOARGS, NULL},
     {"fail", fail, METH_VARARGS, NULL},
     {"realloc_fails", realloc_fails, METH_VARARGS, NULL},
     {"free_blocks", free_blocks, METH_VARARGS, NULL},

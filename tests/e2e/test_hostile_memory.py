@@ -62,6 +62,21 @@ def test_a_start_that_an_allocator_interferes_with_never_makes_a_ring_of_hooks(a
     )
 
 
+def test_an_allocator_on_top_that_keeps_small_blocks_to_itself_displaces_nobody() -> None:
+    run(
+        """
+        import hostile_native as native
+        from lowtide import heap
+        heap.start(1)
+        native.install_pooling()
+        for _ in range(3):
+            assert heap.is_active()
+            heap.start(1)
+            kept = [[n] * n for n in range(300)], [str(n) for n in range(300)]
+        """
+    )
+
+
 @pytest.mark.parametrize("size", [40, 400, 4000, 400_000])
 def test_a_block_whose_realloc_fails_stays_tracked(size: int) -> None:
     run(
