@@ -3,9 +3,7 @@
 #define PY_SSIZE_T_CLEAN
 #include <Python.h>
 
-#include <errno.h>
 #include <pthread.h>
-#include <stdatomic.h>
 #include <stdbool.h>
 
 /* -- blocks, and programs over them --------------------------------------------------------------------------------- */
@@ -256,46 +254,6 @@ static PyObject *open_gate(PyObject *module, PyObject *unused) {
     Py_RETURN_NONE;
 }
 
-/* -- errno ---------------------------------------------------------------------------------------------------------- */
-
-static atomic_int errno_changes;
-
-static void *churn(void *rounds) {
-    void *blocks[64] = {0};
-    for (size_t i = 0; i < (size_t)rounds; i++) {
-        void **b = &blocks[i % 64];
-        errno = ENOTTY;
-        PyMem_RawFree(*b);
-        *b = PyMem_RawMalloc(32 + i % 512);
-        errno_changes += errno != ENOTTY;
-    }
-    for (int i = 0; i < 64; i++) {
-        PyMem_RawFree(blocks[i]);
-    }
-    return NULL;
-}
-
-/* errno_changes_of(threads, rounds): how often a free and a malloc that succeed touch errno, with as many native threads. */
-static PyObject *errno_changes_of(PyObject *module, PyObject *args) {
-    enum { MAX = 8 };
-    pthread_t threads[MAX];
-    int count;
-    Py_ssize_t rounds;
-    if (!PyArg_ParseTuple(args, "in", &count, &rounds)) {
-        return NULL;
-    }
-    errno_changes = 0;
-    Py_BEGIN_ALLOW_THREADS
-    for (int i = 0; i < count && i < MAX; i++) {
-        pthread_create(&threads[i], NULL, churn, (void *)rounds);
-    }
-    for (int i = 0; i < count && i < MAX; i++) {
-        pthread_join(threads[i], NULL);
-    }
-    Py_END_ALLOW_THREADS
-    return PyLong_FromLong(errno_changes);
-}
-
 /* -- fork ----------------------------------------------------------------------------------------------------------- */
 
 static void allocate_around_fork(void) {
@@ -320,7 +278,6 @@ static PyMethodDef methods[] = {
     {"park", park, METH_NOARGS, NULL},
     {"wait_for_parked", wait_for_parked, METH_O, NULL},
     {"open_gate", open_gate, METH_NOARGS, NULL},
-    {"errno_changes_of", errno_changes_of, METH_VARARGS, NULL},
     {"allocate_in_fork_handlers", allocate_in_fork_handlers, METH_NOARGS, NULL},
     {NULL, NULL, 0, NULL},
 };
