@@ -3,6 +3,7 @@
 import array
 import io
 import sys
+import tracemalloc
 import weakref
 from collections.abc import Callable
 
@@ -325,3 +326,21 @@ def test_a_view_outlives_the_last_name_of_its_buffer() -> None:
     del buffer
 
     assert bytes(view) == b"abc"
+
+
+def test_its_memory_is_seen_by_what_watches_the_allocators() -> None:
+    tracemalloc.start()
+    try:
+        before = tracemalloc.get_traced_memory()[0]
+        buffer = Buffer(50_000)
+        buffer.seek(99_999)
+        buffer.write(b"x")
+        grown = tracemalloc.get_traced_memory()[0]
+        capacity = buffer.capacity
+        del buffer
+        after = tracemalloc.get_traced_memory()[0]
+    finally:
+        tracemalloc.stop()
+
+    assert 0 <= grown - before - capacity < 1000
+    assert abs(after - before) < 1000
