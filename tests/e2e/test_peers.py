@@ -96,7 +96,7 @@ ORDERS = """
     """
 
 
-@pytest.mark.parametrize("length", [3, pytest.param(5, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("length", [3, pytest.param(4, marks=pytest.mark.slow)])
 def test_tracemalloc_starts_and_stops_around_ours_in_every_order(length: int) -> None:
     run(
         STEPS + TRACEMALLOC + ORDERS + "\n    run_orders(int(sys.argv[1]))",
