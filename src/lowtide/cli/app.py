@@ -13,7 +13,7 @@ from lowtide.errors import LowtideError
 
 FAILURE, INTERRUPTED = 2, 128 + signal.SIGINT
 
-COMMANDS = ("run", "top", "diff", "flame", "convert", "merge", "doctor")
+COMMANDS = ("run", "top", "diff", "flame", "convert", "merge", "pool", "doctor")
 
 
 class Commands(click.Group):
@@ -78,7 +78,10 @@ def main() -> NoReturn:
 
 
 def _fail(message: str) -> NoReturn:
-    print(f"lowtide: {' '.join(message.split()).removesuffix('.')}", file=sys.stderr)  # noqa: T201
+    from lowtide.profile.formats.table import printable
+
+    line = printable(" ".join(message.split())).removesuffix(".")
+    print(f"lowtide: {line}", file=sys.stderr)  # noqa: T201
     sys.exit(FAILURE)
 
 
