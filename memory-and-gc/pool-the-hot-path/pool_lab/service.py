@@ -1,0 +1,71 @@
+"""A variant of the service in a process of its own, for as long as a `with` block lasts."""
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from pool_lab import LAB, ROOT
+
+STOP_SECONDS = 20
+
+
+class LabError(Exception):
+    """The lab cannot go on; the text is for a person."""
+
+
+@contextmanager
+def serving(variant: str, profile: Path | None = None, sample_interval: int = 65536) -> Iterator[str]:
+    """Start a variant, yield its address, stop it.
+
+    Args:
+        variant: a key of `apps.VARIANTS`.
+        profile: where to leave a heap profile of all that happens after the catalogue is filled.
+        sample_interval: bytes; 1 counts every block.
+
+    Raises: LabError when it does not start or does not end in order.
+    """
+    cpus = sorted(os.sched_getaffinity(0))
+    options = {
+        "variant": variant,
+        "profile": str(profile or ""),
+        "sample_interval": sample_interval,
+        "cpu": cpus[0] if len(cpus) > 1 else None,  # the load generator has the others
+    }
+    process = subprocess.Popen(
+        [sys.executable, "-m", "pool_lab.serve", json.dumps(options)],
+        cwd=ROOT,
+        env=os.environ | {"PYTHONPATH": str(LAB), "PYTHONHASHSEED": "0"},
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    assert process.stdin is not None
+    assert process.stdout is not None
+    try:
+        address = process.stdout.readline().strip()
+        if not address:
+            raise LabError(f"the service ({variant}) did not start: exit code {process.wait()}")
+        yield address
+        process.stdin.close()
+        if process.wait(STOP_SECONDS) != 0:
+            raise LabError(f"the service ({variant}) ended with exit code {process.returncode}")
+    finally:
+        process.kill()  # a no-op unless something went wrong
+        process.wait()
+        process.stdout.close()
+
+
+@contextmanager
+def load_generator_on_its_own_cpu() -> Iterator[None]:
+    """Keep this process off the CPU that the service runs on."""
+    cpus = os.sched_getaffinity(0)
+    if len(cpus) > 1:
+        os.sched_setaffinity(0, cpus - {min(cpus)})
+    try:
+        yield
+    finally:
+        os.sched_setaffinity(0, cpus)
