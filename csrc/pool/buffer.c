@@ -11,9 +11,17 @@ enum { MIN_GROWTH = 64, DOUBLING_ENDS = 1 << 20 };
 
 int lt_buffer_refuse(lt_buffer *self) {
     if (self->guard & LT_BUFFER_PUT) {
-        bool is_named = self->pool_name != NULL && self->pool_name != Py_None;
-        PyErr_Format(PyExc_ValueError, is_named ? "buffer was put back to pool '%U'" : "buffer was put back to its pool",
-                     self->pool_name);
+        if (self->put_to == NULL || self->put_to == Py_None) {
+            PyErr_SetString(PyExc_ValueError, "buffer was put back to its pool");
+        } else if (PyUnicode_Check(self->put_to)) {
+            PyErr_Format(PyExc_ValueError, "buffer was put back to pool '%U'", self->put_to);
+        } else {
+            PyObject *error = PyObject_CallNoArgs(self->put_to);
+            if (error != NULL) {
+                PyErr_SetObject((PyObject *)Py_TYPE(error), error);
+                Py_DECREF(error);
+            }
+        }
     } else if (self->guard & LT_BUFFER_CLOSED) {
         PyErr_SetString(PyExc_ValueError, "buffer is closed; reset() opens it again, empty");
     } else {
@@ -304,7 +312,7 @@ static void buffer_dealloc(lt_buffer *self) {
         PyObject_ClearWeakRefs((PyObject *)self);
     }
     PyMem_Free(self->bytes);
-    Py_XDECREF(self->pool_name);
+    Py_XDECREF(self->put_to);
     type->tp_free(self);
     Py_DECREF(type);
 }

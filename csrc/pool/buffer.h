@@ -21,7 +21,8 @@ typedef struct {
     bool is_reserving;     /* the view being made is reserve()'s */
     unsigned char strikes; /* puts in a row that found it far too large for its use: the pool's */
     Py_ssize_t asked;      /* bytes, at the last get */
-    PyObject *pool_name;   /* of the pool it was put back to last: a str, None or NULL */
+    PyObject *put_to;      /* the name of the pool it was put back to last (a str, None or NULL); in check mode a callable
+                            * that makes the error for a use of it, and must not lead back here: a Buffer is no garbage */
     PyObject *weakrefs;
 } lt_buffer;
 

@@ -102,8 +102,8 @@ static bool seal(lt_buffer_pool *self, PyObject *object) {
         return false;
     }
     buffer->guard = LT_BUFFER_PUT;
-    if (buffer->pool_name != self->name) {
-        Py_XSETREF(buffer->pool_name, Py_NewRef(self->name));
+    if (buffer->put_to != self->name) {
+        Py_XSETREF(buffer->put_to, Py_NewRef(self->name));
     }
     return true;
 }
@@ -186,11 +186,13 @@ static PyObject *pool_clear(lt_buffer_pool *self, PyObject *unused) {
 
 /* -- for check mode ------------------------------------------------------------------------------------------------- */
 
-static PyObject *pool_seal(lt_buffer_pool *self, PyObject *object) {
-    if (!seal(self, object)) {
+static PyObject *pool_seal(lt_buffer_pool *self, PyObject *args) {
+    PyObject *object, *make_error = self->name;
+    if (!PyArg_ParseTuple(args, "O|O:_seal", &object, &make_error) || !seal(self, object)) {
         return NULL;
     }
     lt_buffer *buffer = (lt_buffer *)object;
+    Py_XSETREF(buffer->put_to, Py_NewRef(make_error));
     if (buffer->capacity > 0) {
         memset(buffer->bytes, LT_BUFFER_SEAL, (size_t)buffer->capacity);
     }
@@ -355,8 +357,9 @@ static PyMethodDef methods[] = {
      "lease($self, nbytes, /)\n--\n\nReturn a context manager, sync and async, that gets a buffer and puts it back."},
     {"clear", (PyCFunction)pool_clear, METH_NOARGS, "clear($self, /)\n--\n\nDrop all idle buffers."},
     {"stats", (PyCFunction)pool_stats, METH_NOARGS, "stats($self, /)\n--\n\nReturn counters since the pool was made."},
-    {"_seal", (PyCFunction)pool_seal, METH_O,
-     "_seal($self, buffer, /)\n--\n\nCheck mode: take a buffer as put() does, but fill it with 0xDB and do not keep it."},
+    {"_seal", (PyCFunction)pool_seal, METH_VARARGS,
+     "_seal($self, buffer, make_error=None, /)\n--\n\nCheck mode: take a buffer as put() does, but fill it with 0xDB and do not "
+     "keep it."},
     {"_unseal", (PyCFunction)pool_unseal, METH_O,
      "_unseal($self, buffer, /)\n--\n\nCheck mode: open a sealed buffer; tell whether it is 0xDB all over still."},
     {NULL, NULL, 0, NULL},

@@ -11,7 +11,7 @@ from fractions import Fraction
 import pytest
 
 from lowtide import Buffer, BufferPool, Pool, _core, guard
-from lowtide.errors import CountError, SettingsError
+from lowtide.errors import CountError, PoolMisuseError, SettingsError
 
 
 class Item:
@@ -208,3 +208,19 @@ def test_buffer_write_and_reset_allocate_nothing() -> None:
         buffer.write_str("text")
 
     assert guard.allocs_per_run(use).blocks == 0
+
+
+def test_pools_in_check_mode_count_as_in_production() -> None:
+    pool, buffers = Pool(Item, reset=bool, check=True), BufferPool(check=True)
+    pool.put(pool.get())
+
+    def use() -> None:
+        pool.put(pool.get())
+        buffers.put(buffers.get(100))
+
+    assert guard.allocs_per_run(use).blocks == 0
+    assert pool.stats().puts > 100
+    item = pool.get()
+    pool.put(item)
+    with pytest.raises(PoolMisuseError):
+        pool.put(item)
