@@ -9,7 +9,7 @@ from lowtide.errors import ProfileFormatError
 from lowtide.pool.advise import Blocks, Place
 from lowtide.pool.constructors import Constructor, known_by_function, known_by_source
 from lowtide.profile import Profile, Sample
-from lowtide.profile.ops import by_line, find_label, frames, variance
+from lowtide.profile.ops import by_line, frames, variance
 
 COLUMNS = ("alloc_objects", "inuse_objects")
 IMPORT_MODULES = ("importlib._bootstrap.", "importlib._bootstrap_external.")
@@ -36,7 +36,8 @@ def blocks(profile: Profile, file: str) -> list[Blocks]:
     sums: defaultdict[tuple[Place, str, Constructor | None, bool, int, str], _Sum] = defaultdict(_Sum)
     source_of = _Sources()
     for sample in profile.samples:
-        size, domain = find_label(sample, "bytes"), find_label(sample, "domain")
+        labels = {label.key: label for label in sample.labels}
+        size, domain = labels.get("bytes"), labels.get("domain")
         if size is None or size.num < 1 or not sample.locations:
             continue
         found = sums[*_place(sample, source_of), size.num, domain.str if domain else ""]
@@ -59,7 +60,7 @@ def _columns(profile: Profile, file: str) -> tuple[int, int]:
             f"{file}: expected a heap profile with {' and '.join(COLUMNS)}, got {', '.join(known) or 'no columns'}; "
             "take one with `lowtide run`"
         )
-    if profile.samples and all(find_label(sample, "bytes") is None for sample in profile.samples):
+    if profile.samples and not any(label.key == "bytes" for sample in profile.samples for label in sample.labels):
         raise ProfileFormatError(
             f"{file}: the samples have no label `bytes`, the size of a block, which lowtide writes; "
             "take a profile with `lowtide run`, and do not convert it"
