@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from lowtide.profile import Profile
+from lowtide.profile import Function, Line, Location, Profile, Sample, ValueType
 from tests.e2e.programs import environment, lowtide, profiles, python, script, sites
 
 pytest.importorskip("lowtide._core", reason="the extension is not built")
@@ -75,12 +75,12 @@ def test_looking_at_profiles_where_the_variable_is_set_adds_none(tmp_path: Path)
     assert len(profiles(tmp_path / "out")) == 1
 
 
-def test_a_terminal_gets_a_table_that_fits(tmp_path: Path) -> None:
-    lowtide("run", "--heap-interval", "1", script(tmp_path, CATALOGUE), "10", cwd=tmp_path)
+def on_a_terminal(folder: Path, *args: str) -> str:
+    """Run the command on a terminal of 60 columns; return what it was sent."""
     screen, terminal = pty.openpty()
     env = environment(COLUMNS="60", TERM="xterm")
-    command = [sys.executable, "-m", "lowtide", "top", "lowtide-out"]
-    with subprocess.Popen(command, stdout=terminal, stderr=terminal, cwd=tmp_path, env=env) as process:
+    command = [sys.executable, "-m", "lowtide", *args]
+    with subprocess.Popen(command, stdout=terminal, stderr=terminal, cwd=folder, env=env):
         os.close(terminal)
         shown = b""
         try:
@@ -90,10 +90,25 @@ def test_a_terminal_gets_a_table_that_fits(tmp_path: Path) -> None:
             pass
         os.close(screen)
 
-    assert process.returncode == 0
-    table = STYLE.sub("", shown.decode()).split("\r\n\r\n")[1].splitlines()
+    return STYLE.sub("", shown.decode())
+
+
+def test_a_terminal_gets_a_table_that_fits(tmp_path: Path) -> None:
+    lowtide("run", "--heap-interval", "1", script(tmp_path, CATALOGUE), "10", cwd=tmp_path)
+
+    table = on_a_terminal(tmp_path, "top", "lowtide-out").split("\r\n\r\n")[1].splitlines()
     assert max(map(len, table)) == 60
     assert any("__main__" in line for line in table)
+
+
+@pytest.mark.parametrize("args", [["top", "hostile.pb.gz"], ["top", "--sample-type", "x", "hostile.pb.gz"]])
+def test_a_hostile_profile_sends_a_terminal_no_command(args: list[str], tmp_path: Path) -> None:
+    clear = "\x1b]0;\x07\x1b[2J"
+    place = Location((Line(Function(f"app.{clear}", filename=f"/srv/{clear}.py"), 1),))
+    kind = ValueType(f"space{clear}", f"blocks{clear}")
+    Profile((kind,), (Sample((place,), (1,)),), comments=(f"note {clear}",)).write(tmp_path / "hostile.pb.gz")
+
+    assert not {"\x1b", "\x07"} & set(on_a_terminal(tmp_path, *args))
 
 
 @pytest.mark.parametrize("args", [["--help"], ["-h"], [], ["top", "--help"], ["run", "--help"], ["--version"]])

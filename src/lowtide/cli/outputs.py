@@ -10,7 +10,7 @@ import click
 from lowtide.errors import SettingsError
 from lowtide.profile import Profile, Row, ValueType
 from lowtide.profile.files import write_bytes
-from lowtide.profile.formats.table import format_share, format_value, table
+from lowtide.profile.formats.table import HEADER, format_numbers, format_place, format_value, printable, table
 from lowtide.profile.ops import By, sample_type_index
 from lowtide.units import format_bytes
 
@@ -43,13 +43,13 @@ def show_ranking(
         click.echo(json.dumps(record, indent=2))
         return
     net = sum(sample.values[column] for sample in profile.samples)
-    click.echo(f"{title}: {kind.type} {format_value(net, kind.unit)}{_sampling(profile)}\n")
+    click.echo(f"{title}: {printable(kind.type)} {format_value(net, kind.unit)}{_sampling(profile)}\n")
     total = profile.total(sample_type)
     if sys.stdout.isatty():
         _print_terminal_table(rows, kind, total)
     else:
         click.echo(table(rows, kind.unit, total), nl=False)
-    remarks = [comment for comment in profile.comments if not comment.startswith(_FOR_PROGRAMS)]
+    remarks = [printable(comment) for comment in profile.comments if not comment.startswith(_FOR_PROGRAMS)]
     if remarks:
         click.echo("\n" + "\n".join(remarks))
 
@@ -79,17 +79,10 @@ def _print_terminal_table(rows: Sequence[Row], kind: ValueType, total: int) -> N
     from rich.text import Text
 
     shown = Table(box=None, pad_edge=False, header_style="bold")
-    for heading in ("flat", "±", "flat%", "cum", "cum%"):
+    for heading in HEADER[:-1]:
         shown.add_column(heading, justify="right", no_wrap=True)
-    shown.add_column("site", overflow="fold")
+    shown.add_column(HEADER[-1], overflow="fold")
     for row in rows:
-        place = f"{row.file}:{row.line}" if row.file and row.line else row.file
-        shown.add_row(
-            format_value(row.flat, kind.unit),
-            format_value(row.stderr, kind.unit) if row.stderr else "",
-            format_share(row.flat, total),
-            format_value(row.cum, kind.unit),
-            format_share(row.cum, total),
-            Text.assemble((row.name, "bold"), " ", (place if place != row.name else "", "dim")),
-        )
+        site = Text.assemble((printable(row.name), "bold"), " ", (format_place(row), "dim"))
+        shown.add_row(*format_numbers(row, kind.unit, total), site)
     Console().print(shown)

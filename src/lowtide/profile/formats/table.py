@@ -5,7 +5,8 @@ from collections.abc import Sequence
 from lowtide.profile.model import Row
 from lowtide.units import format_bytes, format_count, format_duration
 
-_HEADER = ("flat", "±", "flat%", "cum", "cum%", "site")
+HEADER = ("flat", "±", "flat%", "cum", "cum%", "site")
+_ERROR = HEADER.index("±")
 
 
 def table(rows: Sequence[Row], unit: str, total: int) -> str:
@@ -18,22 +19,23 @@ def table(rows: Sequence[Row], unit: str, total: int) -> str:
 
     Returns: lines, each ended; numbers flush right, the site last, so that a long name breaks no column.
     """
-    cells = [_HEADER] + [
-        (
-            format_value(row.flat, unit),
-            format_value(row.stderr, unit) if row.stderr else "",
-            format_share(row.flat, total),
-            format_value(row.cum, unit),
-            format_share(row.cum, total),
-            format_site(row),
-        )
-        for row in rows
-    ]
-    widths = [max(map(len, column)) for column in zip(*cells, strict=True)][:-1]
+    lines = [HEADER, *((*format_numbers(row, unit, total), format_site(row)) for row in rows)]
+    widths = [max(map(len, column)) for column in zip(*lines, strict=True)][:-1]
     # A profile without a standard error has no column for it.
-    shown = [column for column, width in enumerate(widths) if any(line[column] for line in cells[1:]) or column != 1]
+    shown = [column for column in range(len(widths)) if column != _ERROR or any(line[_ERROR] for line in lines[1:])]
     return "".join(
-        "  ".join([*(line[column].rjust(widths[column]) for column in shown), line[-1]]) + "\n" for line in cells
+        "  ".join([*(line[column].rjust(widths[column]) for column in shown), line[-1]]) + "\n" for line in lines
+    )
+
+
+def format_numbers(row: Row, unit: str, total: int) -> tuple[str, ...]:
+    """Write the numbers of a row, in the order of `HEADER`; nothing where the standard error is 0 or not known."""
+    return (
+        format_value(row.flat, unit),
+        format_value(row.stderr, unit) if row.stderr else "",
+        format_share(row.flat, total),
+        format_value(row.cum, unit),
+        format_share(row.cum, total),
     )
 
 
@@ -43,7 +45,7 @@ def format_value(value: float, unit: str) -> str:
         return format_bytes(value)
     if unit == "nanoseconds":
         return format_duration(value * 1e-9)
-    return format_count(value) if unit in ("count", "") else f"{format_count(value)} {unit}"
+    return format_count(value) if unit in ("count", "") else f"{format_count(value)} {printable(unit)}"
 
 
 def format_share(value: int, total: int) -> str:
@@ -53,8 +55,13 @@ def format_share(value: int, total: int) -> str:
 
 def format_site(row: Row) -> str:
     """Write where a row is, as `module.qualname file:line`, without what is not known."""
+    return " ".join(filter(None, (printable(row.name), format_place(row))))
+
+
+def format_place(row: Row) -> str:
+    """Write where a row is, as `file:line`, without what is not known or stands in its name."""
     place = f"{row.file}:{row.line}" if row.file and row.line else row.file
-    return printable(row.name if place in ("", row.name) else f"{row.name} {place}")
+    return printable(place) if place != row.name else ""
 
 
 def printable(text: str) -> str:
