@@ -7,7 +7,7 @@ from typing import TypeVar
 from lowtide.errors import ProfileFormatError, SettingsError
 from lowtide.profile.interning import StackInterner
 from lowtide.profile.model import Label, ProfileData, Sample, ValueType
-from lowtide.profile.ops import HEAP_PERIOD_TYPE, interval_bytes
+from lowtide.profile.ops import HEAP_PERIOD_TYPE, size_label
 
 P = TypeVar("P", bound=ProfileData)
 T = TypeVar("T")
@@ -121,10 +121,14 @@ class _Common:
         return tuple(Sample(stacks[number], tuple(values), labels) for (number, labels), values in sums if any(values))
 
     def _labels(self, profile: ProfileData, sample: Sample) -> tuple[Label, ...]:
-        labels = [label for label in sample.labels if label.key != "interval"]
-        interval = interval_bytes(profile, sample)
-        if profile.period_type == HEAP_PERIOD_TYPE and interval != self.period:
-            labels.append(Label("interval", num=interval, num_unit="bytes"))
+        labels = sample.labels
+        if profile.period_type == HEAP_PERIOD_TYPE:
+            # Said where it is not the common one, and there alone, so that equal samples stay equal.
+            interval = size_label(sample, "interval")
+            if interval is None and profile.period != self.period:
+                labels += (Label("interval", num=profile.period, num_unit="bytes"),)
+            elif interval == self.period:
+                labels = tuple(label for label in labels if label.key != "interval" or label.num != interval)
         return tuple(sorted(labels, key=lambda label: (label.key, label.str, label.num, label.num_unit)))
 
 

@@ -81,15 +81,9 @@ def ignore(profile: P, pattern: str) -> P:
     return replace(profile, samples=tuple(sample for sample in profile.samples if not matches(sample.locations)))
 
 
-def interval_bytes(profile: ProfileData, sample: Sample) -> int:
-    """Tell at which sampling interval a sample of a heap profile was taken, in bytes."""
-    label = find_label(sample, "interval")
-    return label.num if label else profile.period
-
-
-def find_label(sample: Sample, key: str) -> Label | None:
-    """Return the first label with this key."""
-    return next((label for label in sample.labels if label.key == key), None)
+def size_label(sample: Sample, key: str) -> int | None:
+    """Return the number of the first label with this key, None where there is none that can be a size in bytes."""
+    return next((label.num for label in sample.labels if label.key == key and not label.str and label.num >= 1), None)
 
 
 def frames(location: Location) -> Iterator[Line | None]:
@@ -153,16 +147,16 @@ def variance(profile: ProfileData, sample: Sample, column: int) -> float | None:
     """
     if profile.period_type != HEAP_PERIOD_TYPE:
         return None
-    interval = interval_bytes(profile, sample)
+    interval = size_label(sample, "interval") or profile.period
     if interval <= 1:
         return 0.0
-    size = find_label(sample, "bytes")
-    if size is None or size.num < 1:
+    size = size_label(sample, "bytes")
+    if size is None:
         return None
     # (1-p) / p = 1 / expm1(s / interval), which loses no digit for small s and, by -s, cannot overflow for large.
-    odds = math.exp(-size.num / interval) / -math.expm1(-size.num / interval)
+    odds = math.exp(-size / interval) / -math.expm1(-size / interval)
     value = abs(sample.values[column])
-    return value * odds * (size.num if profile.sample_types[column].unit == "bytes" else 1)
+    return value * odds * (size if profile.sample_types[column].unit == "bytes" else 1)
 
 
 def _stderr(variances: list[float | None]) -> float | None:

@@ -66,6 +66,13 @@ def test_an_interval_label_vanishes_where_it_is_the_period() -> None:
     assert merge([labelled, heap(live(2), period=1048576)]).samples == (live(3),)
 
 
+def test_an_interval_label_of_somebody_elses_stays() -> None:
+    apart = (Sample(STACK, (7,), (Label("interval", "daily"),)), Sample(STACK, (-7,)))
+    requests = Profile((ValueType("requests", "count"),), apart)
+
+    assert merge([requests]).samples == apart
+
+
 def test_inherited_memory_is_left_out_where_the_parent_is_in_the_list() -> None:
     parent = heap(live(100), process="1.1")
     child = heap(live(90, INHERITED), live(5, stack=OTHER), process="2.2", ancestors=("1.1",))
