@@ -24,8 +24,9 @@ static void next_epoch(void) {
     __atomic_fetch_add(&lt_heap_epoch, 1, __ATOMIC_RELEASE);
 }
 
+/* A probe's block must cross: whoever takes a missing answer for missing hooks would put them into the chain twice. */
 static void draw(lt_thread *self) {
-    self->countdown = self->interval ? lt_sampler_draw(&self->rng, self->interval) : LT_PARKED;
+    self->countdown = self->probe ? 0 : self->interval ? lt_sampler_draw(&self->rng, self->interval) : LT_PARKED;
 }
 
 void lt_heap_sync_inhook(lt_thread *self) {

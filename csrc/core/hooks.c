@@ -228,9 +228,7 @@ static uint8_t probe(lt_domain domain, size_t size) {
     PyMemAllocatorEx top;
     PyMem_GetAllocator(python_domain[domain], &top);
     lt_self.probe = 1;
-    lt_self.epoch = 0; /* draw anew afterwards */
-    lt_heap_sync_inhook(&lt_self);
-    lt_self.countdown = 0;
+    lt_self.epoch = 0; /* draw anew, here and afterwards */
     void *block = top.malloc(top.ctx, size);
     uint8_t seen = block != NULL ? lt_self.probe : UINT8_MAX;
     lt_self.probe = 0;
