@@ -39,6 +39,19 @@ ROWS = {
         ),
         "4 minutes",
     ),
+    "pool_times": (
+        (
+            "pool_get_put",
+            "pool_lease",
+            "buffer_pool_4k",
+            "buffer_pool_64k",
+            "buffer_256k",
+            "buffer_worst",
+            "pool_rotation",
+        ),
+        "half a minute a Python",
+    ),
+    "pool_counts": (("pool_blocks", "pool_check_off"), "seconds"),
 }
 
 
