@@ -294,16 +294,20 @@ def test_a_buffer_that_was_put_refuses_use_with_all_stacks() -> None:
     assert_tells_all(caught.value, "used after it was put")
 
 
-@pytest.mark.parametrize("new", [lambda: bytearray(8), lambda: array("b", bytes(8)), lambda: io.BytesIO(bytes(8))])
+@pytest.mark.parametrize("new", [lambda: bytearray(8), lambda: array("b", bytes(8))], ids=["bytearray", "array"])
 def test_memory_that_was_put_reads_as_poison_and_cannot_grow(new: Callable[[], Any]) -> None:
     pool = Pool(new, check=True)
     item = used_after_put(pool)
 
-    content = item.getvalue() if isinstance(item, io.BytesIO) else bytes(item)
-    assert content == b"\xdb" * 8
-    grow = item.write if isinstance(item, io.BytesIO) else item.extend
+    assert bytes(item) == b"\xdb" * 8
     with pytest.raises(BufferError):
-        grow(b"x" * 9)
+        item.append(1)
+
+
+def test_a_file_in_memory_that_was_put_reads_as_poison() -> None:
+    pool = Pool(lambda: io.BytesIO(bytes(8)), check=True)
+
+    assert used_after_put(pool).getvalue() == b"\xdb" * 8
 
 
 @pytest.mark.usefixtures("no_quarantine")
@@ -323,23 +327,25 @@ def test_the_next_user_gets_the_memory_as_it_was_put() -> None:
         (list, lambda item: item.append("late"), r"item\[0\]: nothing, then 'late'"),
         (dict, lambda item: item.update(key="late"), r"item\['key'\]: nothing, then 'late'"),
         (set, lambda item: item.add("late"), "item: set of 0"),
-        (lambda: bytearray(4), lambda item: item.__setitem__(0, 1), "its memory"),
+        (lambda: bytearray(4), lambda item: item.__setitem__(0, 1), r"then bytearray of b'.x01.xdb"),
+        (io.BytesIO, lambda item: item.write(b"late"), "BytesIO of b'', 0, then BytesIO of b'late', 4"),
     ],
-    ids=["list", "dict", "set", "bytearray"],
+    ids=["list", "dict", "set", "bytearray", "BytesIO"],
 )
 def test_what_is_written_late_is_found_at_the_next_get(
     new: Callable[[], Any], change: Callable[[Any], object], difference: str
 ) -> None:
     pool = Pool(new, name="items", check=True)
-    change(used_after_put(pool))
+    item = used_after_put(pool)
+    change(item)
 
     with pytest.raises(PoolMisuseError) as caught:
         pool.get()
 
     assert_tells_all(caught.value, "changed after it was put")
     assert re.search(difference, str(caught.value))
-    later = pool.get()
-    assert later == new()
+    with pool.lease() as later:
+        assert later is not item
 
 
 @pytest.mark.usefixtures("no_quarantine")

@@ -1,8 +1,8 @@
 """Make an item that was put unusable, and usable again.
 
 * An instance of a class written in Python gets another class, whose every method raises: the tombstone.
-* A Buffer is sealed by its pool; other memory (bytearray, BytesIO, array, mmap) is filled with 0xDB, and an export of
-  it is held, so that it cannot be resized.
+* A Buffer is sealed by its pool; other memory (bytearray, array, mmap, BytesIO) is filled with 0xDB, and all but a
+  BytesIO cannot be resized.
 * A list, dict, set or deque stays as it is. Their class cannot be changed, and to empty them would tell nothing: empty
   is how reset leaves them. What is written into one is found at the next get.
 """
@@ -69,20 +69,46 @@ class Sealed:
 
 
 class Filled:
-    """The memory was filled, and a view of it is held."""
+    """The memory was filled, and an export is held, so that it cannot be resized."""
 
     def __init__(self, item: Any) -> None:
-        self.whole = item.getbuffer() if type(item) is io.BytesIO else memoryview(item)
-        self.bytes = self.whole.cast("B")
-        self.content = bytes(self.bytes)
-        self.bytes[:] = bytes([FILL]) * len(self.content)
+        self.view = memoryview(item)
+        self.content = _fill(self.view)
 
     def undo(self, item: Any) -> bool:  # noqa: ARG002
-        intact = self.bytes == bytes([FILL]) * len(self.content)
-        self.bytes[:] = self.content
-        self.bytes.release()
-        self.whole.release()
-        return intact
+        is_intact = _restore(self.view, self.content)
+        self.view.release()
+        return is_intact
+
+
+class FilledFile:
+    """A BytesIO was filled. No export is held: the collector closes it before the export, which is an error then."""
+
+    def __init__(self, item: io.BytesIO) -> None:
+        with item.getbuffer() as view:
+            self.content = _fill(view)
+
+    def undo(self, item: io.BytesIO) -> bool:
+        if item.closed:
+            return False
+        with item.getbuffer() as view:
+            return _restore(view, self.content)
+
+
+def _fill(view: memoryview) -> bytes:
+    with view.cast("B") as memory:
+        content = bytes(memory)
+        memory[:] = bytes([FILL]) * len(content)
+    return content
+
+
+def _restore(view: memoryview, content: bytes) -> bool:
+    """Put the content back where the memory is still as it was filled; tell whether it is."""
+    with view.cast("B") as memory:
+        is_intact = memory == bytes([FILL]) * len(content)
+        if is_intact:
+            memory[:] = content
+    return is_intact
 
 
 class Poisoner:
@@ -108,7 +134,7 @@ class Poisoner:
             else:
                 return Tombstone(original)
         try:
-            return Filled(item)
+            return FilledFile(item) if issubclass(original, io.BytesIO) else Filled(item)
         except (TypeError, ValueError, NotImplementedError, BufferError):
             return Nothing()
 
