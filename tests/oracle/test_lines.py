@@ -13,11 +13,13 @@ import pytest
 
 pytest.importorskip("lowtide._core", reason="the extension is not built")
 
+from tests.oracle.expressions import EXPRESSIONS
 from tests.oracle.recording import Frame, Recorded, record
-from tests.oracle.statements import KINDS
+from tests.oracle.statements import STATEMENTS
 
 pytestmark = [pytest.mark.oracle, pytest.mark.xdist_group("lines")]
 
+KINDS = EXPRESSIONS | STATEMENTS
 ROOT = Path(__file__).resolve().parents[2]
 CALLS = 100  # past every interpreter's warm-up
 HUGE = 10**40
