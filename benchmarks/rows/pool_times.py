@@ -13,7 +13,7 @@ RATIOS = {
     "pool_lease": ("lease", False),
     "buffer_pool_4k": ("buffer_pool_4k", True),
     "buffer_pool_64k": ("buffer_pool_64k", True),
-    "buffer_256k": ("buffer_262144", True),
+    "buffer_256k": ("writelines_262144", True),
 }
 
 
@@ -31,7 +31,7 @@ def measure_one(bench: Bench, interpreter: Interpreter) -> list[Reading]:
     readings = [
         read(budget, interpreter, times, subject, is_gain=is_gain) for budget, (subject, is_gain) in RATIOS.items()
     ]
-    sizes = [subject for subject in times if subject.startswith("buffer_") and not subject.startswith("buffer_pool")]
+    sizes = [subject for subject in times if subject.startswith("write")]
     slowest = min(sizes, key=lambda subject: gain(times, subject))
     readings.append(read("buffer_worst", interpreter, times, slowest, is_gain=True))
     rotation_ms = answer["rotation_ms"]

@@ -24,7 +24,8 @@ POOLS, ITEMS, ITEM = 10_000, 100, object()
 
 # subject: setup, ours, reference
 BUFFER_POOL = "pool = BufferPool(check=False); get, put = pool.get, pool.put"
-BUFFER = "buffer = Buffer(); write, reset = buffer.write, buffer.reset; counts = range({})"
+BUFFER = "buffer = Buffer(); write, writelines, reset = buffer.write, buffer.writelines, buffer.reset; "
+COUNTS = (1, 16, 256, 4096, 16384)  # of pieces: 64 bytes to 1 MiB
 SUBJECTS: dict[str, tuple[str, str, str]] = {
     "pool": (
         "pool = Pool(object, check=False); get, put = pool.get, pool.put; put(get()); "
@@ -40,12 +41,20 @@ SUBJECTS: dict[str, tuple[str, str, str]] = {
     "buffer_pool_4k": (BUFFER_POOL, "put(get(4096))", "bytearray(4096)"),
     "buffer_pool_64k": (BUFFER_POOL, "put(get(65536))", "bytearray(65536)"),
     **{
-        f"buffer_{count * len(PIECE)}": (
-            BUFFER.format(count),
+        f"write_{count * len(PIECE)}": (
+            f"{BUFFER} counts = range({count})",
             "for _ in counts: write(piece)\nreset()",
             "write_new = BytesIO().write\nfor _ in counts: write_new(piece)",
         )
-        for count in (1, 16, 256, 4096, 16384)
+        for count in COUNTS
+    },
+    **{
+        f"writelines_{count * len(PIECE)}": (
+            f"{BUFFER} pieces = [piece] * {count}",
+            "writelines(pieces)\nreset()",
+            "BytesIO().writelines(pieces)",
+        )
+        for count in COUNTS
     },
 }
 
