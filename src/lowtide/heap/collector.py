@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, BinaryIO, ParamSpec, TypeVar
 from lowtide._core_support import is_refused_here, module_roots, script_name, why_missing
 from lowtide._proc import ProcessId, process_id
 from lowtide._version import __version__
-from lowtide.errors import CoreUnavailableError, NotStartedError, SettingsError
+from lowtide.errors import CoreUnavailableError, NotStartedError
 from lowtide.heap.files import compress, replacing
 from lowtide.heap.records import HeapStats
 from lowtide.heap.settings import Settings, validate
@@ -76,7 +76,8 @@ def start(
         max_frames: frames kept of a stack, from the leaf, 1 to 1024.
         max_bytes: budget of the profiler's tables, bytes, 2 MiB to 1 GiB; when it is reached the interval doubles.
 
-    Raises: SettingsError for a value out of range; CoreUnavailableError where the native core is missing or refuses.
+    Raises: SettingsError for a value out of range; CoreUnavailableError where the native core is missing or refuses;
+        MemoryError where the kernel refuses address space for the tables.
 
     *Threads:* any; it takes effect in all of them.
     """
@@ -88,8 +89,6 @@ def start(
     identity()
     try:
         _core.start(*settings)
-    except ValueError as error:
-        raise SettingsError(str(error)) from None
     except RuntimeError as error:
         raise CoreUnavailableError(str(error)) from None
 
