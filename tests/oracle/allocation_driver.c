@@ -1,5 +1,5 @@
 /* Allocations that no Python statement makes: byte strings as programs of malloc, calloc, realloc and free; native
- * threads; the GIL released; handlers of fork. It knows neither the profiler nor the truth it is held against. */
+ * threads; the GIL released. It knows neither the profiler nor the truth it is held against. */
 #define PY_SSIZE_T_CLEAN
 #include <Python.h>
 
@@ -254,19 +254,6 @@ static PyObject *open_gate(PyObject *module, PyObject *unused) {
     Py_RETURN_NONE;
 }
 
-/* -- fork ----------------------------------------------------------------------------------------------------------- */
-
-static void allocate_around_fork(void) {
-    void *old = PyMem_RawMalloc(3000);
-    PyMem_RawFree(PyMem_RawRealloc(old, 5000));
-}
-
-/* allocate_in_fork_handlers(): as libraries do that stop their threads around a fork. */
-static PyObject *allocate_in_fork_handlers(PyObject *module, PyObject *unused) {
-    pthread_atfork(allocate_around_fork, allocate_around_fork, allocate_around_fork);
-    Py_RETURN_NONE;
-}
-
 static PyMethodDef methods[] = {
     {"run", run, METH_O, NULL},
     {"run_in_threads", run_in_threads, METH_O, NULL},
@@ -278,7 +265,6 @@ static PyMethodDef methods[] = {
     {"park", park, METH_NOARGS, NULL},
     {"wait_for_parked", wait_for_parked, METH_O, NULL},
     {"open_gate", open_gate, METH_NOARGS, NULL},
-    {"allocate_in_fork_handlers", allocate_in_fork_handlers, METH_NOARGS, NULL},
     {NULL, NULL, 0, NULL},
 };
 

@@ -224,6 +224,7 @@ def reallocations() -> object:
             for what in (2, 2, 1, 2):
                 driver.run(bytes([what + 5 * domain, domain, size & 255, size >> 8]))
         driver.run(bytes([5 * domain, 7, 9, 0, 3 + 5 * domain, 7, 0, 0, 3 + 5 * domain, 7, 0, 0]))
+        driver.run(bytes([5 * domain, 8 + domain, 99, 0, 2, 8 + domain, 0, 0xC0]))  # a failed one leaves its block
     return None
 
 
