@@ -58,6 +58,10 @@ profile: $(VENV)/ready ## capture the service's profiles, tables and pages into 
 bench: $(VENV)/ready ## measure every promise of benchmarks/budgets.toml
 	$(PY) -m benchmarks $(ARGS)
 
+.PHONY: pool-lab
+pool-lab: $(VENV)/ready ## pool the demo service's hot path and measure the gain (10 minutes; ARGS=--quick: only the counts)
+	PYTHONPATH=memory-and-gc/pool-the-hot-path $(PY) -m pool_lab $(ARGS)
+
 ##@ Before a release
 .PHONY: test-all
 test-all: $(VENV)/ready test-c ## run everything: slow, browser and kernel tests, the C units

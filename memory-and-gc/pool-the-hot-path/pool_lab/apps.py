@@ -2,14 +2,14 @@
 
 from collections.abc import AsyncIterator, Callable, Iterator
 
-from examples.catalogue.app import app, catalogue
-from examples.catalogue.product import Product
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import StreamingResponse
 from starlette.routing import Route
 
-from pool_lab import export
+from examples.catalogue.app import app, catalogue
+from examples.catalogue.product import Product
+from pool_lab import export, misuse
 
 Chunks = Callable[[Iterator[Product]], Iterator[bytes | memoryview]]
 
@@ -36,4 +36,5 @@ VARIANTS = {
     "service": app,
     "before": variant(export.before),
     "after": variant(export.after),
+    "careless": variant(misuse.chunks),
 }

@@ -6,7 +6,6 @@ import time
 import zlib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from itertools import islice
 
 from benchmarks.measure import Ratio, interleave, ratio
 from examples.catalogue.product import Product
@@ -129,7 +128,9 @@ def candidates(products: list[Product]) -> Iterator[Candidate]:
         compressor.compress(chunk)
         compressor.flush()
 
-    yield Candidate("compressor", new_compressor, pooled_compressor, "zlib.compressobj, a copy of a pooled one, a chunk")
+    yield Candidate(
+        "compressor", new_compressor, pooled_compressor, "zlib.compressobj, a copy of a pooled one, a chunk"
+    )
 
     nodes = Pool(Node, reset="reset")
 

@@ -28,7 +28,9 @@ def go_pprof(*arguments: str | os.PathLike[str]) -> str:
         "TZ": "UTC",
     }
     command = [go, "tool", "pprof", "-symbolize=none", *arguments]
-    done = subprocess.run(command, env=environment, stdin=subprocess.DEVNULL, capture_output=True, text=True)
+    done = subprocess.run(
+        command, env=environment, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False
+    )
     if done.returncode != 0:
         raise LabError(f"go tool pprof failed: {done.stderr.strip()}")
     return done.stdout

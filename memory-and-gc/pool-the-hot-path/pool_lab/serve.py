@@ -6,15 +6,16 @@ Run by `service.py`. Prints the address as a line; with `heap`, leaves the heap 
 import gc
 import json
 import os
+import socket
 import sys
 import threading
 
 import uvicorn
+
 from examples.catalogue.app import catalogue
 from examples.catalogue.product import Product
 from examples.catalogue_load import make_products
 from lowtide import heap
-
 from pool_lab import PRODUCTS, apps
 
 
@@ -25,11 +26,10 @@ def main(*, variant: str, profile: str, sample_interval: int, cpu: int | None) -
         catalogue.upsert(Product.from_json(data))
     gc.collect()
     # h11 and asyncio come with uvicorn: the lab does not depend on what else is installed.
-    config = uvicorn.Config(
-        apps.VARIANTS[variant], port=0, http="h11", loop="asyncio", log_level="warning", access_log=False
-    )
+    config = uvicorn.Config(apps.VARIANTS[variant], http="h11", loop="asyncio", log_level="warning", access_log=False)
+    config.load()  # its imports are no part of a request
     server = uvicorn.Server(config)
-    listener = config.bind_socket()
+    listener = socket.create_server(("127.0.0.1", 0))  # who connects before the server runs is queued
     if profile:
         heap.start(sample_interval=sample_interval)
 

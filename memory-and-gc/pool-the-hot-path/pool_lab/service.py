@@ -7,8 +7,7 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-
-from pool_lab import LAB, ROOT
+from typing import TextIO
 
 STOP_SECONDS = 20
 
@@ -18,13 +17,22 @@ class LabError(Exception):
 
 
 @contextmanager
-def serving(variant: str, profile: Path | None = None, sample_interval: int = 65536) -> Iterator[str]:
+def serving(
+    variant: str,
+    profile: Path | None = None,
+    sample_interval: int = 65536,
+    *,
+    check: bool = False,
+    log: TextIO | None = None,
+) -> Iterator[str]:
     """Start a variant, yield its address, stop it.
 
     Args:
         variant: a key of `apps.VARIANTS`.
         profile: where to leave a heap profile of all that happens after the catalogue is filled.
         sample_interval: bytes; 1 counts every block.
+        check: whether its pools are in check mode.
+        log: where to write what it prints; its errors are shown here otherwise.
 
     Raises: LabError when it does not start or does not end in order.
     """
@@ -37,10 +45,15 @@ def serving(variant: str, profile: Path | None = None, sample_interval: int = 65
     }
     process = subprocess.Popen(
         [sys.executable, "-m", "pool_lab.serve", json.dumps(options)],
-        cwd=ROOT,
-        env=os.environ | {"PYTHONPATH": str(LAB), "PYTHONHASHSEED": "0"},
+        env=os.environ
+        | {
+            "PYTHONPATH": os.pathsep.join(sys.path),  # it imports what we import
+            "PYTHONHASHSEED": "0",
+            "LOWTIDE_POOL_CHECK": "1" if check else "0",
+        },
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
+        stderr=log,
         text=True,
     )
     assert process.stdin is not None
