@@ -25,7 +25,7 @@ def chunks(products: Iterator[Product]) -> Iterator[memoryview]:
     """Do as `export.after`, all in one chunk."""
     with careless.lease() as buffer:
         for product in products:
-            buffer.write_str(export.line(product))
+            export.write_line(buffer, product)
         with buffer.view() as chunk:
             yield chunk
 

@@ -17,8 +17,8 @@ from pool_lab.service import LabError
 VERSIONS: dict[str, apps.Chunks] = {
     "before": export.before,
     "after": export.after,
-    "before_pooled": export.before_pooled,
     "after_unpooled": export.after_unpooled,
+    "before_pooled": export.before_pooled,
 }
 BASELINE = LAB / "baseline.json"
 MAX_BLOCKS_RATIO, MAX_BYTES_RATIO = 0.70, 0.50  # what pooling has to reach
