@@ -90,10 +90,13 @@ static inline void check_memory(const lt_tables *t) {
 
 /* Every id is in range, and every record is found under its own id: interning it again gives the same. */
 static inline void check_records(lt_tables *t) {
+    size_t string_bytes = 0, stack_locations = 0;
     size_t bytes_before = t->strings.bytes + t->functions.bytes + t->locations.bytes + t->stacks.bytes + t->buckets.bytes;
     for (uint32_t i = 0; i < LT_COUNT(t->strings, lt_string); i++) {
         const lt_string *s = LT_AT(t->strings, lt_string, i);
-        CHECK((size_t)s->offset + s->bytes <= t->string_bytes.bytes);
+        CHECK_EQUAL(s->offset, string_bytes);
+        string_bytes += s->bytes;
+        CHECK(string_bytes <= t->string_bytes.bytes);
         CHECK_EQUAL(lt_intern_string_locked(t, t->string_bytes.base + s->offset, s->bytes), i);
     }
     for (uint32_t i = 0; i < LT_COUNT(t->functions, lt_function); i++) {
@@ -108,7 +111,9 @@ static inline void check_records(lt_tables *t) {
     }
     for (uint32_t i = 0; i < LT_COUNT(t->stacks, lt_stack); i++) {
         const lt_stack *s = LT_AT(t->stacks, lt_stack, i);
-        CHECK((size_t)s->offset + s->depth <= LT_COUNT(t->stack_locations, uint32_t));
+        CHECK_EQUAL(s->offset, stack_locations);
+        stack_locations += s->depth;
+        CHECK(stack_locations <= LT_COUNT(t->stack_locations, uint32_t));
         const uint32_t *locations = LT_AT(t->stack_locations, uint32_t, s->offset);
         for (uint32_t j = 0; j < s->depth; j++) {
             CHECK(locations[j] < LT_COUNT(t->locations, lt_location));
@@ -120,6 +125,8 @@ static inline void check_records(lt_tables *t) {
         CHECK(b->stack < LT_COUNT(t->stacks, lt_stack) && b->live <= b->allocs && b->domain < LT_DOMAINS);
         CHECK_EQUAL(lt_intern_bucket_locked(t, b), i);
     }
+    CHECK_EQUAL(t->string_bytes.bytes, string_bytes);
+    CHECK_EQUAL(LT_COUNT(t->stack_locations, uint32_t), stack_locations);
     CHECK_EQUAL(bytes_before,
                 t->strings.bytes + t->functions.bytes + t->locations.bytes + t->stacks.bytes + t->buckets.bytes);
 }

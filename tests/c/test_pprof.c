@@ -223,7 +223,10 @@ static void *drain_slowly(void *argument) {
     drain *d = argument;
     char buffer[7001];
     for (ssize_t n; (n = read(d->fd, buffer, sizeof(buffer))) > 0;) {
-        pthread_kill(d->writer, SIGUSR1);
+        for (int i = 0; i < 3; i++) { /* into a write that has begun, and into one that has not */
+            pthread_kill(d->writer, SIGUSR1);
+            usleep(50);
+        }
         CHECK_EQUAL(write(d->copy, buffer, (size_t)n), n);
     }
     return NULL;

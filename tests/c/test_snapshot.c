@@ -206,6 +206,37 @@ static void snapshots_at_the_same_time_do_not_disturb_each_other(void) {
     delete_tables(t);
 }
 
+static void *add_buckets(void *argument) {
+    lt_tables *t = argument;
+    for (uint32_t i = 0; i < 200000; i++) {
+        lt_lock_acquire(&t->lock);
+        CHECK(lt_record_locked(t, BLOCK(16), 1000000 + i, 1, LT_OBJ, 0));
+        lt_lock_release(&t->lock);
+    }
+    return NULL;
+}
+
+/* The larger the copy, the longer the kernel takes to map it, and the more arrives meanwhile. */
+static void a_copy_that_has_become_too_small_is_made_anew(void) {
+    lt_tables *t = new_tables(128 * MIB, 1, 0);
+    for (uint32_t i = 0; i < 300000; i++) {
+        CHECK(record(t, 16, i, 0));
+    }
+    pthread_t thread;
+    CHECK_EQUAL(pthread_create(&thread, NULL, add_buckets, t), 0);
+    for (size_t count = 0; count < 500000;) {
+        lt_snapshot *s = lt_snapshot_begin(t);
+        CHECK(s != NULL && s->count >= count);
+        count = s->count;
+        CHECK_EQUAL(s->buckets[count - 1].allocs, 1);
+        memset(s->scratch, 1, lt_snapshot_scratch_bytes(s)); /* all of it is there */
+        CHECK((char *)s->scratch + lt_snapshot_scratch_bytes(s) <= (char *)s + s->mapped_bytes);
+        lt_snapshot_end(t, s);
+    }
+    pthread_join(thread, NULL);
+    delete_tables(t);
+}
+
 /* -- fork ----------------------------------------------------------------------------------------------------------- */
 
 static void check_child(pid_t child) {
@@ -281,6 +312,7 @@ int main(void) {
         TEST(without_memory_there_is_no_snapshot_and_no_trace),
         TEST(a_snapshot_under_load_is_one_point_in_time),
         TEST(snapshots_at_the_same_time_do_not_disturb_each_other),
+        TEST(a_copy_that_has_become_too_small_is_made_anew),
         TEST(a_child_gives_back_the_copies_of_readers_left_behind),
         TEST(forking_under_load_leaves_whole_tables_on_both_sides),
     };

@@ -237,6 +237,30 @@ static void interning_ends_at_the_budget_with_all_records_intact(void) {
     delete_tables(t);
 }
 
+/* The record fits, its place in the index does not: neither may stay. */
+static void a_refused_index_takes_its_record_back(void) {
+    lt_tables *t = new_tables(BUDGET, 1, 0);
+    uint32_t n = 0;
+    for (; t->string_index.count < 768; n++) { /* three quarters of the first table */
+        CHECK(record(t, 16, n, n));
+    }
+    size_t budget = t->memory.budget;
+    t->memory.budget = t->memory.committed;
+    CHECK_EQUAL(lt_intern_string_locked(t, "new", 3), LT_NONE);
+    for (uint32_t more = n; t->memory.budget == t->memory.committed && more < n + 100; more++) {
+        uint32_t file = 0, stack[] = {more};
+        lt_intern_function_locked(t, file, file, (int32_t)more);
+        lt_intern_location_locked(t, 0, (int32_t)more);
+        lt_intern_stack_locked(t, stack, 1);
+        lt_record_locked(t, BLOCK(16), more, 1, LT_OBJ, 0);
+    }
+    check_records(t);
+    t->memory.budget = budget;
+    CHECK_EQUAL(lt_intern_string_locked(t, "new", 3), 768);
+    check_tables(t);
+    delete_tables(t);
+}
+
 static void a_snapshot_always_fits_beside_full_tables(void) {
     for (int which = 0; which < 2; which++) { /* full of buckets, or of names */
         lt_tables *t = new_tables(MIB, 1, 0);
@@ -363,6 +387,7 @@ int main(void) {
         TEST(a_counter_below_the_limit_returns_to_zero),
         TEST(what_the_budget_refuses_changes_nothing),
         TEST(interning_ends_at_the_budget_with_all_records_intact),
+        TEST(a_refused_index_takes_its_record_back),
         TEST(a_snapshot_always_fits_beside_full_tables),
         TEST(a_smaller_budget_is_met_at_once),
         TEST(a_larger_budget_can_be_used),

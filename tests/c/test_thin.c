@@ -232,6 +232,10 @@ static bool a_name(lt_tables *t, uint32_t i) {
     return stack != LT_NONE && lt_record_locked(t, BLOCK(16), 100, t->interval, LT_OBJ, stack);
 }
 
+static bool a_huge_name(lt_tables *t, uint32_t i) {
+    return record(t, 16, 64 * MIB, i);
+}
+
 static bool a_deep_stack(lt_tables *t, uint32_t i) {
     uint32_t stack = site_stack(t, i, 16, 128);
     return stack != LT_NONE && lt_record_locked(t, BLOCK(16), 100, t->interval, LT_OBJ, stack);
@@ -277,6 +281,7 @@ static void check_makes_room(fill_one fill) {
 
 static void names_make_room(void) {
     check_makes_room(a_name);
+    check_makes_room(a_huge_name);
 }
 
 static void deep_stacks_make_room(void) {
