@@ -60,7 +60,7 @@ def test_each_place_gets_its_verdict_and_why(folder: Path) -> None:
     assert (rows["connect"]["what"], rows["connect"]["verdict"]) == ("sqlite3.connect", "pool")
     assert rows["hold"]["verdict"] == "leave"
     assert "churned" in rows["hold"]["text"]
-    (grow,) = (row for row in record["rows"] if row["what"] == "growing container")
+    (grow,) = (row for row in record["rows"] if row["what"] == "growing list, dict or set")
     assert (grow["name"], grow["verdict"]) == ("__main__.grow", "leave")
     assert "clear()" in grow["text"]
 

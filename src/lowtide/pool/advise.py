@@ -16,6 +16,12 @@ MAX_ERROR = 0.5  # standard error of what was allocated, relative
 MAX_HELD = 0.25  # of the bytes: above that it is not churn
 GROWTH_SIZES = 4  # so many large sizes of one place, each a few percent above the next smaller: something grows
 MAX_GROWTH = 2.1
+POINTER_BYTES = 8
+
+CONTAINER, GROWING_CONTAINER = "list, dict or set", "growing list, dict or set"
+LIBRARY = "memory of a C library"
+GROWING_ADVICE = "write into a pooled lowtide.Buffer, which keeps its size"
+BUFFER_ADVICE = "bytearray or BytesIO: a pooled lowtide.Buffer; bytes or str made of pieces: write the pieces into one"
 
 Place = tuple[str, str, int]
 
@@ -143,23 +149,21 @@ def _case(blocks: Sequence[Blocks], costs: Costs) -> _Case:
 
 
 def _verdict(case: _Case, costs: Costs) -> tuple[Verdict, str, str]:
-    first, domain, grows = case.blocks[0], _main_domain(case.blocks), _grows(case.blocks)
+    first, grows = case.blocks[0], _grows(case.blocks)
     known, source = first.known, first.source
-    what = known.name if known else _what(domain, case.is_large, grows)
+    what = known.name if known else _what(case, grows)
     reason = _why_not(case, costs)
     if reason:
         return "leave", what, reason
     if known:
         return known.verdict, what, known.advice
-    if domain == "mem":
-        if grows:
-            text = "a list, dict or set that grows: clear() gives its memory back, so make it at its size or iterate"
-        else:
-            text = "the memory of a list, dict or set: clear() gives it back, so that pooling saves nothing"
-        return "leave", what, text
-    if domain == "raw":
+    if what == GROWING_CONTAINER:
+        return "leave", what, "it grows: clear() gives its memory back, so make it at its size, or iterate"
+    if what == CONTAINER:
+        return "leave", what, "clear() gives its memory back, so that pooling saves nothing"
+    if what == LIBRARY:
         return "pool", what, "pool the object that owns it, if it can be reset"
-    return "pool", what, block_advice(".write(" if grows and not source else source)
+    return "pool", what, block_advice(source) or (GROWING_ADVICE if grows else BUFFER_ADVICE)
 
 
 def _why_not(case: _Case, costs: Costs) -> str:
@@ -180,13 +184,16 @@ def _why_not(case: _Case, costs: Costs) -> str:
     return ""
 
 
-def _what(domain: str, is_large: bool, grows: bool) -> str:
-    if not is_large:
+def _what(case: _Case, grows: bool) -> str:
+    if not case.is_large:
         return "small blocks"
+    domain = _main_domain(case.blocks)
+    # A bytearray's block has a byte more than the bytes; before 3.13 it is in obj, with str and bytes.
+    is_of_pointers = domain == "mem" and all(block.size_bytes % POINTER_BYTES == 0 for block in case.blocks)
+    if is_of_pointers and block_advice(case.blocks[0].source) is None:
+        return GROWING_CONTAINER if grows else CONTAINER
     if domain == "raw":
-        return "memory of a C library"
-    if domain == "mem":
-        return "growing container" if grows else "container"
+        return LIBRARY
     return "growing buffer" if grows else "buffer"
 
 

@@ -133,13 +133,9 @@ def known_by_source(source: str) -> Constructor | None:
     return next((known for known in CONSTRUCTORS if re.search(known.calls, source)), None)
 
 
-def block_advice(source: str) -> str:
-    """Return what to write instead of a line that allocates large blocks."""
-    fitting = (advice for pattern, advice in BLOCK_ADVICE if re.search(pattern, source))
-    return next(
-        fitting,
-        "bytearray or BytesIO: a pooled lowtide.Buffer; bytes or str made of pieces: write the pieces into one",
-    )
+def block_advice(source: str) -> str | None:
+    """Return what to write instead of a line that allocates large blocks, None where it does not tell what they are."""
+    return next((advice for pattern, advice in BLOCK_ADVICE if re.search(pattern, source)), None)
 
 
 _BY_FUNCTION = {function: known for known in CONSTRUCTORS for function in known.functions}

@@ -101,6 +101,11 @@ def test_a_growing_list_gives_its_memory_back_when_cleared() -> None:
     assert "clear()" in one(blocks(80_000, domain="mem")).text
 
 
+def test_a_bytearray_is_told_from_a_list_by_its_odd_size_or_by_the_line_of_code() -> None:
+    assert one(blocks(65537, domain="mem")).verdict == "pool"
+    assert one(blocks(65536, domain="mem", source="scratch = bytearray(size)")).verdict == "pool"
+
+
 def test_a_growing_buffer_is_worth_one_that_keeps_its_size() -> None:
     advice = one(*(blocks(size) for size in [4426, 4989, 5664, 6451]))
 
