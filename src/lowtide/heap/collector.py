@@ -38,6 +38,9 @@ _DEFAULT = Settings()
 # The processes that this one was forked from, as far as they were profiled, then this one.
 _lineage: list[ProcessId] = []
 
+# What start() was told last; the interval in force may have grown since, and telling it again must not undo that.
+_told: list[int] = []
+
 
 def require_core() -> None:
     """Return where the native core works.
@@ -69,7 +72,7 @@ def start(
     max_frames: int = _DEFAULT.max_frames,
     max_bytes: int = _DEFAULT.max_bytes,
 ) -> None:
-    """Start to sample allocations, from empty tables; where that is going on already, change the settings.
+    """Start to sample allocations, from empty tables; where that is going on already, change what differs.
 
     Args:
         sample_interval: mean distance of two samples, bytes, 1 to 1 TiB; 1 records every block.
@@ -83,12 +86,15 @@ def start(
     """
     settings = [operator.index(value) for value in (sample_interval, max_frames, max_bytes)]
     validate(*settings)
+    if settings == _told and is_active():
+        return
     if not _lineage:
         # Each generation notes itself, so that a profile names ancestors that wrote none.
         os.register_at_fork(after_in_child=unseen(identity))
     identity()
     try:
         _core.start(*settings)
+        _told[:] = settings
     except RuntimeError as error:
         raise CoreUnavailableError(str(error)) from None
 

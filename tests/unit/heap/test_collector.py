@@ -122,6 +122,18 @@ def test_start_again_with_other_settings_changes_them() -> None:
     assert (stats.interval_bytes, stats.max_bytes) == (4096, 2**22)
 
 
+def test_start_again_with_the_same_settings_leaves_an_interval_that_has_grown() -> None:
+    heap.start(sample_interval=1, max_bytes=2**21)
+    for size in range(20_000):
+        bytes(size)
+    before = heap.stats()
+    heap.start(sample_interval=1, max_bytes=2**21)
+    after = heap.stats()
+    heap.stop()
+
+    assert after.interval_bytes == before.interval_bytes > 1
+
+
 @pytest.mark.usefixtures("exact")
 def test_stats_count_samples_and_stay_inside_the_budget() -> None:
     before = heap.stats()
