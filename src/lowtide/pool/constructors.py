@@ -22,7 +22,7 @@ class Constructor:
         functions: those written in Python that make it, as `module.qualname`; what they call counts as theirs.
         verdict: pool it, share one among all, or leave it.
         advice: what to write instead.
-        make: prepares the making of one, and returns what makes it.
+        make: prepares the making of one, and returns what makes one and lets go of it.
     """
 
     name: str
@@ -44,6 +44,11 @@ def _of(module: str, name: str, *args: object, **options: object) -> Callable[[]
 def _compile() -> Callable[[], object]:
     compile_pattern, purge = re.compile, re.purge
     return lambda: (purge(), compile_pattern(r"(?P<key>[a-z]+)=(?P<value>\d+|\w*)"))
+
+
+def _connect() -> Callable[[], object]:
+    connect: Any = importlib.import_module("sqlite3").connect
+    return lambda: connect(":memory:").close()
 
 
 _NO_RESET = "it cannot be reset once it was flushed, so there is nothing to put back"
@@ -91,7 +96,7 @@ CONSTRUCTORS = (
         (),
         "pool",
         'keep connections: Pool(new=..., reset="rollback", max_items=...)',
-        _of("sqlite3", "connect", ":memory:"),
+        _connect,
     ),
     Constructor(
         "html.parser.HTMLParser",
