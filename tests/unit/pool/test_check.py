@@ -67,6 +67,13 @@ def used_after_put(pool: Pool[Any]) -> Any:
     return item
 
 
+def round_trip(pool: Pool[Any]) -> None:
+    with pool.lease():
+        pass
+    item = pool.get()
+    pool.put(item)
+
+
 def assert_tells_all(error: BaseException, what: str) -> None:
     """Look for what every report has: pool, misuse, the stacks of get and put in this file, and advice."""
     text = str(error)
@@ -565,6 +572,11 @@ def test_frames_of_the_calling_thread_may_refer_to_the_item(pool: Pool[Item]) ->
     next(steps)
     next(steps)
     steps.close()
+
+
+def test_frames_without_closures_are_no_different() -> None:
+    for _ in range(3):
+        round_trip(Pool(Item, reset="reset", check=True))
 
 
 def test_a_suspended_generator_is_no_frame_of_the_calling_thread(pool: Pool[Item]) -> None:

@@ -37,7 +37,11 @@ def outliving(item: object, site: tuple[CodeType, int]) -> list[str]:
         return []
     running = _running()
     found = [value for value in gc.get_referrers(item) if not isinstance(value, FrameType)]
-    return [_described(value, item) for value in found if not _is_of_a_frame(value, found, running)]
+    described = []
+    for value in found:  # a comprehension would put the item into a cell
+        if not _is_of_a_frame(value, found, running):
+            described.append(_described(value, item))  # noqa: PERF401
+    return described
 
 
 def _running() -> _Running:
