@@ -7,8 +7,6 @@ from benchmarks.spawn import Interpreter
 from benchmarks.workloads import WORKLOADS, run_interleaved
 
 SIDES = {side: ARM[side] for side in ("plain", "armed", "again")}
-
-
 PROMISED = ("3.11", "3.13")
 
 
