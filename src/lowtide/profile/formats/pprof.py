@@ -101,15 +101,8 @@ def encode(profile: ProfileData) -> bytes:
         writer.string(profile.doc_url),
     )
     tables = (writer.mappings, writer.locations, writer.functions, writer.strings)
-    return compress(pack((types, samples, *tables, *strings_and_numbers), _PROFILE, "profile"))
-
-
-def compress(raw: bytes) -> bytes:
-    """Gzip an encoded profile; equal input gives equal bytes, for the header carries no time.
-
-    *Threads:* releases the GIL.
-    """
-    return zlib.compress(raw, level=1, wbits=31)
+    raw = pack((types, samples, *tables, *strings_and_numbers), _PROFILE, "profile")
+    return zlib.compress(raw, level=1, wbits=31)  # a gzip header without a time
 
 
 def _inflate(data: bytes, max_bytes: int) -> bytes:
