@@ -83,10 +83,12 @@ def run_whole(steps: tuple[str, ...], rounds: int, seconds: float, out: Path, sa
         (out / name).write_text(f"{python}\n\n{text}\n")
 
     if not steps or "profile" in steps:
-        say("profiling the service under load")
+        say(f"profiling the service under load for {profiles.SECONDS} s")
         profiles.profile_variant("service", out / "service.pb.gz")
         say("reading the profile with go tool pprof (compiled at its first use, half a minute)")
         click.echo(profiles.name_sites(out / "service.pb.gz", out / "sites.txt"))
+        say("asking lowtide what is worth pooling")
+        click.echo(profiles.advise(out / "service.pb.gz", out / "advise.txt"))
     if not steps or "candidates" in steps:
         rulings = []
         for candidate in candidates.candidates(operation.sample()):
@@ -100,14 +102,11 @@ def run_whole(steps: tuple[str, ...], rounds: int, seconds: float, out: Path, sa
         keep("operation.md", report.operation_table(counts, operation.time_versions(rounds=101)))
         yield from operation.regressions(counts)
     if not steps or "requests" in steps:
-        say("counting whole requests, block for block")
-        counted = {name: whole_requests.count_requests(name) for name in whole_requests.VARIANTS}
+        counted = {name: whole_requests.count_requests(name, say) for name in whole_requests.VARIANTS}
         keep("requests.md", report.requests_table(counted))
-        say(f"loading before and after in turn, {rounds} rounds")
         keep("latency.md", report.latency_table(whole_requests.measure(rounds, seconds, say)))
     if not steps or "diff" in steps:
-        say("profiling before and after under the same load")
-        click.echo(profiles.compare(out))
+        click.echo(profiles.compare(out, say))
     if not steps or "misuse" in steps:
         say("misusing a pool")
         keep("misuse.txt", f"{misuse.show_leak()}\n\nIn check mode:\n\n{misuse.show_check()}")

@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 from examples.catalogue_load import make_products, scenario
@@ -27,7 +28,9 @@ def profile_variant(variant: str, target: Path) -> None:
 
 def name_sites(profile: Path, target: Path) -> str:
     """Write what `go tool pprof -top` says of each column, and who has JSON made; return it."""
-    commands = [("-top", "-nodecount=10", f"-sample_index={column}") for column in COLUMNS]
+    commands: list[tuple[str, ...]] = [
+        ("-top", "-nodecount=10", "-unit=kb", f"-sample_index={column}") for column in COLUMNS
+    ]
     commands.append(("-peek", r"^json\.dumps$", "-sample_index=alloc_objects"))
     parts = []
     for command in commands:
@@ -37,9 +40,18 @@ def name_sites(profile: Path, target: Path) -> str:
     return "\n".join(parts)
 
 
-def compare(out: Path) -> str:
+def advise(profile: Path, target: Path) -> str:
+    """Write what `lowtide pool advise` says of the profile; return it."""
+    command = ("pool", "advise", "-n", "3", profile.name)
+    text = f"$ lowtide {' '.join(command)}\n{_lowtide(*command, folder=profile.parent)}"
+    target.write_text(text)
+    return text
+
+
+def compare(out: Path, say: Callable[[str], None]) -> str:
     """Profile both variants into `out`, write their pages and their difference; return the difference by lines."""
     for variant in ("before", "after"):
+        say(f"profiling {variant} under the same load for {SECONDS} s")
         profile_variant(variant, out / f"{variant}.pb.gz")
         _lowtide("flame", f"{variant}.pb.gz", "-o", f"flame-{variant}.html", folder=out)
     texts = []

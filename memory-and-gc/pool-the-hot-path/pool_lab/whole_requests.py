@@ -53,10 +53,11 @@ class Latencies:
     differences: dict[tuple[float, str], Difference]  # by share of capacity and metric
 
 
-def count_requests(variant: str) -> dict[str, tuple[float, float]]:
+def count_requests(variant: str, say: Callable[[str], None]) -> dict[str, tuple[float, float]]:
     """Return blocks and bytes a request, of the mix and of its exports; every block is counted, server included."""
     counts = {}
     for what, number in COUNTED.items():
+        say(f"counting every block of {number} requests ({what}), {variant}")
         mix = scenario(make_products(PRODUCTS))
         if what == "an export":
             mix = Scenario(*(step for step in mix.steps if step.name == "export"))
@@ -82,9 +83,10 @@ def measure(rounds: int, seconds: float, say: Callable[[str], None]) -> Latencie
     products = make_products(PRODUCTS)
     mix = scenario(products)
     with load_generator_on_its_own_cpu():
+        say("finding the capacity")
         with serving("before") as url:
             capacity = find_capacity(url, mix)
-        say(f"capacity of `before`: {capacity:.0f} requests/s")
+        say(f"capacity of `before`: {capacity:.0f} requests/s; {rounds} rounds of {2 * len(SHARES)} loads follow")
         runs: dict[tuple[float, str], list[Report]] = {(share, name): [] for share in SHARES for name in VARIANTS}
         for turn in range(rounds):
             with both_serving() as urls:
