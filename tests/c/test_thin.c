@@ -241,6 +241,20 @@ static bool a_deep_stack(lt_tables *t, uint32_t i) {
     return stack != LT_NONE && lt_record_locked(t, BLOCK(16), 100, t->interval, LT_OBJ, stack);
 }
 
+/* Little but locations, and blocks that are taken at every interval for long. */
+static bool huge_blocks_on_many_lines(lt_tables *t, uint32_t i) {
+    uint32_t locations[128], name = lt_intern_string_locked(t, "f", 1);
+    uint32_t function = name == LT_NONE ? LT_NONE : lt_intern_function_locked(t, name, name, 1);
+    for (uint32_t j = 0; j < 128; j++) {
+        locations[j] = function == LT_NONE ? LT_NONE : lt_intern_location_locked(t, function, (int32_t)(128 * i + j));
+        if (locations[j] == LT_NONE) {
+            return false;
+        }
+    }
+    uint32_t stack = lt_intern_stack_locked(t, locations, 128);
+    return stack != LT_NONE && lt_record_locked(t, BLOCK(16), 64 * MIB, t->interval, LT_OBJ, stack);
+}
+
 static bool a_small_block(lt_tables *t, uint32_t i) {
     return record(t, (uintptr_t)(i + 1) << 4, 100, 0);
 }
@@ -286,6 +300,7 @@ static void names_make_room(void) {
 
 static void deep_stacks_make_room(void) {
     check_makes_room(a_deep_stack);
+    check_makes_room(huge_blocks_on_many_lines);
 }
 
 static void live_blocks_make_room(void) {
