@@ -131,10 +131,11 @@ def case(n, s, b, l):
 """,
     "tuple display": """
 def case(n, s, b, l):
-    k = [None, None, None]  #!
-    k[0] = (n, s, b, k)  #!
-    r = k
-    k[1] = (*l, *b)  #!
+    k = None
+    r = (n, s, b, l, n, s, b, l, n, s, b, l, n, s, b, l, n, s, b, l, n, s)  #!
+    k = r
+    r = (*l, *b)  #!
+    k = r
 """,
     "set display": """
 def case(n, s, b, l):
