@@ -98,7 +98,7 @@ def committed_files() -> list[Path]:
     listed = subprocess.run(["git", "ls-files", "-z"], cwd=ROOT, capture_output=True, text=True, check=False)
     if listed.returncode == 0 and listed.stdout:
         return [ROOT / name for name in listed.stdout.split("\0") if name and (ROOT / name).is_file()]
-    folders = ("src", "csrc", "tests", "tools", "examples", "benchmarks", "docs")
+    folders = ("src", "csrc", "tests", "tools", "examples", "benchmarks", "docs", "memory-and-gc")
     return [path for folder in folders for path in (ROOT / folder).rglob("*") if path.is_file()]
 
 
