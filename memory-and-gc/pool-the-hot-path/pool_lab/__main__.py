@@ -27,7 +27,7 @@ Say = Callable[[str], None]
     type=click.Choice(["profile", "candidates", "operation", "requests", "diff", "misuse"]),
     help="Run these steps alone; may be given again.",
 )
-@click.option("--rounds", default=10, show_default=True, type=click.IntRange(2), help="Pairs of loads at each rate.")
+@click.option("--rounds", default=12, show_default=True, type=click.IntRange(2), help="Pairs of loads at each rate.")
 @click.option("--seconds", default=5.0, show_default=True, type=click.FloatRange(1), help="How long each load lasts.")
 @click.option(
     "--out",
@@ -55,6 +55,9 @@ def main(*, quick: bool, write_baseline: bool, steps: tuple[str, ...], rounds: i
     except (LabError, OpenloadError, CountError) as error:
         click.echo(f"pool-lab: {error}", err=True)
         raise SystemExit(2) from None
+    except KeyboardInterrupt:
+        click.echo("pool-lab: interrupted; its services are stopped", err=True)
+        raise SystemExit(130) from None
     for sentence in broken:
         click.echo(f"pool-lab: {sentence}", err=True)
     raise SystemExit(1 if broken else 0)

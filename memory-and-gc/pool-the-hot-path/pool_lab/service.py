@@ -54,6 +54,7 @@ def serving(
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=log,
+        start_new_session=True,  # Ctrl-C reaches us alone, and we end the service
         text=True,
     )
     assert process.stdin is not None
