@@ -9,7 +9,7 @@ from pathlib import Path
 
 import click
 
-from lowtide.errors import CountError
+from lowtide.errors import CoreUnavailableError, CountError
 from pool_lab import ROOT, candidates, misuse, operation, profiles, report, whole_requests
 from pool_lab.service import LabError
 from tools.openload import OpenloadError
@@ -52,7 +52,7 @@ def main(*, quick: bool, write_baseline: bool, steps: tuple[str, ...], rounds: i
             click.echo(f"wrote {operation.write_baseline(operation.count())}")
             return
         broken = list(run_quick(say) if quick else run_whole(steps, rounds, seconds, out, say))
-    except (LabError, OpenloadError, CountError) as error:
+    except (LabError, OpenloadError, CountError, CoreUnavailableError) as error:
         click.echo(f"pool-lab: {error}", err=True)
         raise SystemExit(2) from None
     except KeyboardInterrupt:
