@@ -80,8 +80,6 @@ static int32_t line_inhook(const PyCodeObject *code, int32_t lasti) {
 
 /* -- names ---------------------------------------------------------------------------------------------------------- */
 
-enum { NAME_BYTES = 1024 }; /* longer names are cut: they are generated ones */
-
 /* UTF-8 by hand: CPython's encoder allocates and may raise. A lone surrogate, which UTF-8 cannot hold, is spelled `\udc80`. */
 static size_t encode_inhook(PyObject *text, char *out) {
     static const char digits[] = "0123456789abcdef";
@@ -89,7 +87,7 @@ static size_t encode_inhook(PyObject *text, char *out) {
     int kind = (int)PyUnicode_KIND(text);
     const void *data = PyUnicode_DATA(text);
     size_t n = 0;
-    for (Py_ssize_t i = 0; i < length && n + 6 <= NAME_BYTES; i++) {
+    for (Py_ssize_t i = 0; i < length && n + 6 <= LT_NAME_BYTES; i++) {
         Py_UCS4 c = PyUnicode_READ(kind, data, i);
         if (c < 0x80) {
             out[n++] = (char)c;
@@ -116,15 +114,14 @@ static size_t encode_inhook(PyObject *text, char *out) {
     return n;
 }
 
-static uint32_t intern_text_locked(lt_tables *tables, PyObject *text) {
+static uint32_t intern_text_locked(lt_tables *tables, lt_stack_reader *reader, PyObject *text) {
     if (text == NULL || !PyUnicode_Check(text)) {
         return lt_intern_string_locked(tables, "", 0);
     }
-    if (PyUnicode_IS_COMPACT_ASCII(text) && PyUnicode_GET_LENGTH(text) <= NAME_BYTES) {
+    if (PyUnicode_IS_COMPACT_ASCII(text) && PyUnicode_GET_LENGTH(text) <= LT_NAME_BYTES) {
         return lt_intern_string_locked(tables, PyUnicode_DATA(text), (size_t)PyUnicode_GET_LENGTH(text));
     }
-    static char utf8[NAME_BYTES]; /* protected by the tables' lock: no room on a small stack */
-    return lt_intern_string_locked(tables, utf8, encode_inhook(text, utf8));
+    return lt_intern_string_locked(tables, reader->utf8, encode_inhook(text, reader->utf8));
 }
 
 static uint32_t intern_place_locked(lt_tables *tables, uint32_t name, uint32_t file, int32_t first_line, int32_t line) {
@@ -141,9 +138,9 @@ static uint32_t intern_marker_locked(lt_tables *tables, const char *name) {
     return intern_place_locked(tables, lt_intern_string_locked(tables, name, strlen(name)), file, 0, 0);
 }
 
-static uint32_t intern_code_locked(lt_tables *tables, lt_position at) {
-    uint32_t name = intern_text_locked(tables, at.code->co_qualname);
-    uint32_t file = intern_text_locked(tables, at.code->co_filename);
+static uint32_t intern_code_locked(lt_tables *tables, lt_stack_reader *reader, lt_position at) {
+    uint32_t name = intern_text_locked(tables, reader, at.code->co_qualname);
+    uint32_t file = intern_text_locked(tables, reader, at.code->co_filename);
     return intern_place_locked(tables, name, file, at.code->co_firstlineno, line_inhook(at.code, at.lasti));
 }
 
@@ -156,7 +153,7 @@ static uint32_t location_locked(lt_tables *tables, lt_stack_reader *reader, lt_p
     if (c->code == at.code && c->lasti == at.lasti && c->identity == identity) {
         return c->location;
     }
-    uint32_t location = intern_code_locked(tables, at);
+    uint32_t location = intern_code_locked(tables, reader, at);
     if (location != LT_NONE) {
         *c = (lt_cached_location){at.code, identity, at.lasti, location};
     }

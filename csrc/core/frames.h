@@ -4,7 +4,8 @@
 
 #include "core/compat.h"
 
-enum { LT_MAX_FRAMES = 1024, LT_LOCATION_CACHE_SIZE = 8192 };
+/* Longer names are cut: they are generated ones. */
+enum { LT_MAX_FRAMES = 1024, LT_LOCATION_CACHE_SIZE = 8192, LT_NAME_BYTES = 1024 };
 
 typedef struct {
     PyCodeObject *code; /* borrowed: the frame that runs it is ours and on the stack */
@@ -25,6 +26,7 @@ typedef struct {
 typedef struct {
     lt_position positions[LT_MAX_FRAMES];
     uint32_t locations[LT_MAX_FRAMES + 1];
+    char utf8[LT_NAME_BYTES];
     uint32_t compactions; /* of the tables, when the cache was filled */
     lt_cached_location cache[LT_LOCATION_CACHE_SIZE];
 } lt_stack_reader;

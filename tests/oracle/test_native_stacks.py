@@ -1,13 +1,15 @@
 """What allocates outside of Python code: native threads, threads without the GIL, interpreters that run no code."""
 
 import threading
-from collections.abc import Iterator
+import types
+from collections.abc import Callable, Iterator
 from types import ModuleType
 
 import pytest
 
 pytest.importorskip("lowtide._core", reason="the extension is not built")
 
+from lowtide import _core
 from tests.oracle.recording import Frame, Recorded, record
 
 pytestmark = [pytest.mark.oracle, pytest.mark.xdist_group("native stacks")]
@@ -85,3 +87,39 @@ def test_native_threads_that_allocate_at_once_are_all_seen(driver: ModuleType) -
     native = [sample for sample in samples if sample.frames[0].name == "<native thread>"]
     assert sum(sample.allocs for sample in native) == 4 * 399
     assert {sample.domain for sample in native} == {"raw"}
+
+
+def renamed(function: Callable[..., object], name: str) -> Callable[..., object]:
+    """Copy a function under a name and a file that no table has seen yet."""
+    code = function.__code__.replace(co_name=name, co_qualname=name, co_filename=name)
+    return types.FunctionType(code, {})
+
+
+def test_a_guard_in_another_thread_lends_no_names(driver: ModuleType) -> None:
+    """Both read names that need encoding: one with the GIL into its own tables, one without it into the profile."""
+
+    def allocate() -> list[None]:
+        return [None] * 100
+
+    def allocate_detached(malloc: Callable[[int], None]) -> None:
+        malloc(5000)
+
+    def guard() -> None:
+        while not done:
+            functions = [renamed(allocate, "ö" * 300 + str(n)) for n in range(200)]
+            _core.guard_count(1, lambda: [function() for function in functions])  # noqa: B023 - called at once
+
+    def work() -> None:
+        other = threading.Thread(target=guard)
+        other.start()
+        for n in range(16_000):
+            renamed(allocate_detached, "é" * 300 + str(n))(driver.malloc_detached)
+            if n % 4000 == 0:
+                driver.clear()
+        done.append(True)
+        other.join()
+
+    done: list[bool] = []
+    detached = [sample for sample in record(work) if (sample.domain, sample.size) == ("raw", 5000)]
+    assert len(detached) == 16_000
+    assert {sample.frames[0].file.rstrip("0123456789") for sample in detached} == {"é" * 300}
