@@ -1,11 +1,11 @@
 """Every block is charged to the line that asked for it, and to the calls that led there."""
 
-import gc
 import json
 import os
 import subprocess
 import sys
 import types
+from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -14,59 +14,31 @@ import pytest
 
 pytest.importorskip("lowtide._core", reason="the extension is not built")
 
-from tests.oracle.expressions import EXPRESSIONS
+from tests.oracle.marked import KINDS, define, run
 from tests.oracle.recording import Frame, Recorded, record
-from tests.oracle.statements import STATEMENTS
 
 pytestmark = [pytest.mark.oracle, pytest.mark.xdist_group("lines")]
 
-KINDS = EXPRESSIONS | STATEMENTS
 ROOT = Path(__file__).resolve().parents[2]
 CALLS = 100  # past every interpreter's warm-up
-HUGE = 10**40
 
 
-def define(source: str, file: str = "<source>") -> dict[str, Any]:
-    names: dict[str, Any] = {"__name__": "source"}
-    exec(compile(source, file, "exec"), names)  # noqa: S102 - the source is this test's own
-    return names
-
-
-def marked(source: str, mark: str) -> set[int]:
-    return {number for number, line in enumerate(source.split("\n"), 1) if line.endswith(mark)}
+def marked(kind: str, mark: str) -> set[int]:
+    return {number for number, line in enumerate(KINDS[kind].split("\n"), 1) if line.endswith(mark)}
 
 
 # -- the line ---------------------------------------------------------------------------------------------------------
 
 
 @pytest.fixture(scope="module")
-def lines_by_kind() -> dict[str, set[int]]:
-    """Run all kinds of statements; for each, give the lines that something was allocated on."""
-    cases = {f"<{kind}>": define(source, f"<{kind}>")["case"] for kind, source in KINDS.items()}
-
-    def work() -> None:
-        for case in cases.values():
-            for i in range(CALLS):
-                case(HUGE + i, "spam ham" * 40, b"abc" * 40, [HUGE + i, HUGE, HUGE * i, HUGE - i])
-
-    lines: dict[str, set[int]] = {kind: set() for kind in KINDS}
-    gc.disable()  # its callbacks may run Python code, at any line
-    try:
-        samples = record(work)
-    finally:
-        gc.enable()
-    for sample in samples:
-        for frame in sample.frames:
-            if frame.file in cases:
-                lines[frame.file[1:-1]].add(frame.line)
-                break
-    return lines
+def blocks_by_line() -> dict[str, Counter[int]]:
+    return run(CALLS)
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_a_statement_is_charged_on_its_own_line(lines_by_kind: dict[str, set[int]], kind: str) -> None:
-    must, may = marked(KINDS[kind], "#!"), marked(KINDS[kind], "#?")
-    assert must <= lines_by_kind[kind] <= must | may
+def test_a_statement_is_charged_on_its_own_line(blocks_by_line: dict[str, Counter[int]], kind: str) -> None:
+    must, may = marked(kind, "#!"), marked(kind, "#?")
+    assert must <= set(blocks_by_line[kind]) <= must | may
 
 
 # -- the calls --------------------------------------------------------------------------------------------------------
