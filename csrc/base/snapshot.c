@@ -105,7 +105,7 @@ void lt_tables_after_fork_locked(lt_tables *t, uint64_t seed) {
         unmap_locked(t, t->readers);
     }
     t->generation++;
-    t->samples = 0;
+    t->samples = t->stale = t->lost = t->thinned = t->free_checks = t->free_hits = 0;
     t->rng = seed;
     t->salt = lt_rng_next(&t->rng);
 }

@@ -76,6 +76,11 @@ bool lt_is_roomy_locked(const lt_tables *t) {
     return roomy;
 }
 
+/* Address space, of which a program may have been given little: no table needs all of the budget for itself. */
+static size_t reservation(const lt_tables *t, const lt_vec *vec, size_t max_bytes) {
+    return vec == &t->string_bytes || vec == &t->stack_locations ? max_bytes / 2 : max_bytes / 4;
+}
+
 bool lt_tables_set_budget_locked(lt_tables *t, size_t max_bytes) {
     size_t before = t->max_bytes;
     t->max_bytes = max_bytes;
@@ -89,7 +94,8 @@ bool lt_tables_set_budget_locked(lt_tables *t, size_t max_bytes) {
     bool reserved = true;
     t->memory.budget = max_bytes; /* moving needs both copies at once */
     for (int i = 0; i < VECS; i++) {
-        if (vecs[i]->reserved < max_bytes && !lt_vec_move(&t->memory, vecs[i], max_bytes)) {
+        size_t wanted = reservation(t, vecs[i], max_bytes);
+        if (vecs[i]->reserved < wanted && !lt_vec_move(&t->memory, vecs[i], wanted)) {
             reserved = reserved && vecs[i]->base != NULL; /* one that cannot grow in place is thinned earlier */
         }
     }

@@ -40,5 +40,9 @@ void lt_heap_reattach_inhook(lt_thread *self, const void *block, lt_detached det
 
 /* Count a block of a thread under an allocation guard; `busy` holds meanwhile. */
 void lt_guard_count_inhook(lt_thread *self, lt_domain domain, size_t size);
+void lt_guard_after_fork_in_child(void);
+
+/* See that a forked child finds locks free and counters its own. 0, or -1 with an exception set. */
+int lt_heap_survive_fork(void);
 
 #endif

@@ -23,6 +23,14 @@ void lt_guard_count_inhook(lt_thread *self, lt_domain domain, size_t size) {
     self->busy = 0;
 }
 
+/* The count was another thread's, and that thread did not come along. */
+void lt_guard_after_fork_in_child(void) {
+    if (!lt_self.guarded) {
+        in_use = false;
+        tables.lock = (lt_lock){0};
+    }
+}
+
 static void switch_guard(bool on) {
     lt_self.guarded = on;
     lt_self.epoch = 0; /* draw anew */
@@ -60,6 +68,9 @@ PyObject *lt_guard_count(PyObject *module, PyObject *const *args, Py_ssize_t cou
     if (runs == -1 && PyErr_Occurred()) {
         return NULL;
     }
+    if (lt_heap_survive_fork() < 0) {
+        return NULL;
+    }
     if (in_use) {
         PyErr_SetString(PyExc_RuntimeError, "allocations are being counted already; one count at a time");
         return NULL;
@@ -83,5 +94,13 @@ PyObject *lt_guard_count(PyObject *module, PyObject *const *args, Py_ssize_t cou
 
 PyObject *lt_guard_encode(PyObject *module, PyObject *args, PyObject *kwargs) {
     (void)module;
-    return lt_encode(&tables, args, kwargs);
+    PyObject *done = lt_encode(&tables, args, kwargs);
+    if (!in_use) { /* read once: give the memory back */
+        lt_lock_acquire(&tables.lock);
+        if (tables.readers == NULL) {
+            lt_tables_release_locked(&tables);
+        }
+        lt_lock_release(&tables.lock);
+    }
+    return done;
 }

@@ -137,6 +137,8 @@ static void after_fork_in_parent(void) {
 static void after_fork_in_child(void) {
     lt_tables_after_fork_locked(&lt_heap_tables, fresh_seed());
     release(&lt_self);
+    lt_guard_after_fork_in_child();
+    atomic_store(&lt_heap.slow_path_ns, 0);
     atomic_store(&lt_heap.seed, fresh_seed());
     next_epoch();
 }
@@ -148,15 +150,11 @@ static size_t fixed_bytes(void) {
     return sizeof(lt_heap_tables) + sizeof(reader);
 }
 
-static bool keeps_tables_locked(size_t max_bytes) {
-    return atomic_load(&lt_heap.active) && lt_heap_max_bytes_locked() == max_bytes;
-}
-
-/* Take the lock; if the tables are going to be moved, when no snapshot is being encoded. */
-static void acquire_to_start(size_t max_bytes) {
+/* Take the lock; if the tables are going to be emptied or moved, when no snapshot is being encoded. */
+static void acquire_to_start(bool anew, size_t max_bytes) {
     for (;;) {
         acquire(&lt_self);
-        if (lt_heap_tables.readers == NULL || keeps_tables_locked(max_bytes)) {
+        if (lt_heap_tables.readers == NULL || (!anew && lt_heap_max_bytes_locked() == max_bytes)) {
             return;
         }
         release(&lt_self);
@@ -166,27 +164,34 @@ static void acquire_to_start(size_t max_bytes) {
     }
 }
 
-int lt_heap_start(uint64_t interval, int max_frames, size_t max_bytes) {
-    static bool fork_handlers_installed;
-    if (!fork_handlers_installed) {
+int lt_heap_survive_fork(void) {
+    static bool handlers_installed;
+    if (!handlers_installed) {
         if ((errno = pthread_atfork(before_fork, after_fork_in_parent, after_fork_in_child)) != 0) {
             PyErr_SetFromErrno(PyExc_OSError);
             return -1;
         }
-        fork_handlers_installed = true;
+        handlers_installed = true;
     }
-    acquire_to_start(max_bytes);
+    return 0;
+}
+
+int lt_heap_start(uint64_t interval, int max_frames, size_t max_bytes, bool displaced) {
+    if (lt_heap_survive_fork() < 0) {
+        return -1;
+    }
+    /* Displaced hooks have missed frees: what the tables call alive may be long gone. */
+    bool anew = displaced || !atomic_load(&lt_heap.active);
+    acquire_to_start(anew, max_bytes);
     bool done = true;
-    if (!atomic_load(&lt_heap.active)) {
+    if (anew) {
         done = lt_tables_reset_locked(&lt_heap_tables, max_bytes - fixed_bytes(), interval, fresh_seed());
         atomic_store(&lt_heap.seed, fresh_seed());
         atomic_store(&lt_heap.slow_path_ns, 0);
-    } else {
-        lt_heap_tables.interval = interval;
-        if (!keeps_tables_locked(max_bytes)) {
-            done = lt_tables_set_budget_locked(&lt_heap_tables, max_bytes - fixed_bytes());
-        }
+    } else if (lt_heap_max_bytes_locked() != max_bytes) {
+        done = lt_tables_set_budget_locked(&lt_heap_tables, max_bytes - fixed_bytes());
     }
+    lt_heap_tables.interval = done ? interval : lt_heap_tables.interval;
     atomic_store(&lt_heap.interval, lt_heap_tables.interval);
     release(&lt_self);
     if (!done) {

@@ -4,8 +4,8 @@
 
 #include "core/core.h"
 
-/* 0 or -1 with an exception set. */
-int lt_heap_start(uint64_t interval, int max_frames, size_t max_bytes);
+/* Start, or change the settings; `displaced` hooks make it a new record. 0, or -1 with an exception set. */
+int lt_heap_start(uint64_t interval, int max_frames, size_t max_bytes, bool displaced);
 void lt_heap_stop(void);
 /* Memory held and its budget, the fixed part included. */
 size_t lt_heap_table_bytes_locked(void);

@@ -22,7 +22,8 @@ static PyObject *core_start(PyObject *module, PyObject *args, PyObject *kwargs) 
     if (max_bytes < MIN_BYTES || max_bytes > MAX_BYTES) {
         return PyErr_Format(PyExc_ValueError, "max_bytes must be %d to %d, got %lld", MIN_BYTES, MAX_BYTES, max_bytes);
     }
-    if (lt_selftest_run(module) < 0 || lt_heap_start((uint64_t)interval, (int)max_frames, (size_t)max_bytes) < 0) {
+    if (lt_selftest_run(module) < 0 ||
+        lt_heap_start((uint64_t)interval, (int)max_frames, (size_t)max_bytes, !lt_hooks_reached()) < 0) {
         return NULL;
     }
     lt_hooks_install();

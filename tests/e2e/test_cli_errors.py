@@ -36,7 +36,7 @@ def folder(tmp_path: Path) -> Path:
         (["top", "empty.pb.gz"], "empty.pb.gz: "),
         (["top", "text.pb.gz"], "text.pb.gz: "),
         (["flame", "cut.pb.gz"], "cut.pb.gz: "),
-        (["merge", "bomb.pb.gz", "-o", "x"], "bomb.pb.gz: larger than 256 MiB"),
+        (["merge", "bomb.pb.gz", "-o", "x"], "bomb.pb.gz: larger than 64 MiB"),
         (["merge", "text.pb.gz"], "missing option '-o'"),
         (["convert", "--to", "svg", "text.pb.gz"], "invalid value for '--to'"),
         (["run"], "missing argument"),

@@ -30,6 +30,7 @@ else:
 MAX_ROUNDS = 10
 
 _one_at_a_time = threading.Lock()  # the core has one set of tables for this
+_under_way: tuple[int, bool] | None = None  # the thread that counts, and whether the collector was on before
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,16 +133,33 @@ def require_exact() -> None:
 def _as_in_production() -> Iterator[None]:
     if not _one_at_a_time.acquire(blocking=False):
         raise CountError("allocations are being counted already: one count at a time, and none inside another")
-    collects = gc.isenabled()
+    global _under_way
+    _under_way = threading.get_ident(), gc.isenabled()
     gc.disable()
     counting_begins.publish()
     try:
         yield
     finally:
+        _restore()
+
+
+def _restore() -> None:
+    global _under_way
+    if _under_way is not None:
         counting_ends.publish()
-        if collects:
+        if _under_way[1]:
             gc.enable()
+        _under_way = None
         _one_at_a_time.release()
+
+
+def _after_fork_in_child() -> None:
+    if _under_way is not None and _under_way[0] != threading.get_ident():  # that thread did not come along
+        _restore()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_after_fork_in_child)
 
 
 def _read_profile() -> Profile:

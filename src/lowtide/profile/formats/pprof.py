@@ -18,7 +18,7 @@ from lowtide.units import format_bytes
 P = TypeVar("P", bound=ProfileData)
 T = TypeVar("T")
 
-MAX_BYTES = 256 * 2**20
+MAX_BYTES = 64 * 2**20
 
 # time_nanos and period_type are read as if they repeated: so two profiles glued together give themselves away.
 _PROFILE = "MMMMMMssSsMsSss"
