@@ -19,6 +19,7 @@ import importlib
 import io
 import itertools
 import json
+import os
 import pickle
 import re
 import struct
@@ -266,6 +267,39 @@ def a_thread_that_does_not_count() -> object:
     return kept, made
 
 
+def sub_interpreters() -> object:
+    """One after the other, then several at once, which since 3.12 do not even wait for one another."""
+    for name in ("_xxsubinterpreters", "_interpreters"):
+        with contextlib.suppress(ImportError):
+            interpreters: Any = importlib.import_module(name)
+
+    def live(n: int) -> None:
+        interpreter = interpreters.create()
+        interpreters.run_string(interpreter, f"import json; kept = [bytes(n) for n in range({n})]; json.dumps(['a'])")
+        interpreters.destroy(interpreter)
+
+    live(700)
+    started = [threading.Thread(target=live, args=(n,)) for n in (300, 600, 900)]
+    for thread in started:
+        thread.start()
+    for thread in started:
+        thread.join()
+    return started
+
+
+def settings_that_change() -> object:
+    """Also the tables that move for it, and a snapshot on the way."""
+    kept, null = [bytes(n) for n in range(300)], os.open(os.devnull, os.O_WRONLY)
+    for frames, megabytes in ((64, 300), (1, 600), (128, 256), (200, 128)):
+        unseen(_core.bypass, lambda f=frames, m=megabytes: _core.start(1, f, m * 2**20))  # type: ignore[misc]
+        kept += [bytes(n + frames) for n in range(0, 900, 3)]
+        unseen(_core.bypass, _core.stats)
+        unseen(_core.bypass, lambda: _core.encode(null, (), b"", (), 0))
+        del kept[::5]
+    os.close(null)
+    return kept
+
+
 @contextmanager
 def threads_that_were_there_before() -> Iterator[Work]:
     """They wait where no instruction of theirs allocates, before the counters are on and after they are off."""
@@ -308,11 +342,6 @@ def blocks_from_before_the_start() -> Iterator[Work]:
     yield work
 
 
-SIMPLE: list[Work] = [
-    lists, dictionaries_and_sets, bytes_and_strings, big_integers, exceptions, json_there_and_back,
-    generators_and_coroutines, classes, cycles, deep_recursion, generated_code, imports, without_the_gil,
-    copies_and_buffers, reallocations, threads, native_threads, a_thread_that_does_not_count,
-]  # fmt: skip
 PREPARED: list[Callable[[], AbstractContextManager[Work]]] = [
     threads_that_were_there_before,
     blocks_from_before_the_start,

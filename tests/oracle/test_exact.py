@@ -41,6 +41,8 @@ PROGRAMS = [
     "threads",
     "native_threads",
     "a_thread_that_does_not_count",
+    "sub_interpreters",
+    "settings_that_change",
     "threads_that_were_there_before",
     "blocks_from_before_the_start",
 ]
