@@ -51,7 +51,7 @@ class HeapTables:
 
     def fork(self) -> None:
         self.generation += 1
-        self.samples = 0
+        self.samples = self.stale = 0
 
     def live_counts(self) -> Counter[Key]:
         return Counter(self.live.values())
