@@ -17,9 +17,19 @@ typedef struct {
 #define LT_HIDDEN __attribute__((visibility("hidden")))
 
 extern LT_HIDDEN lt_heap_settings lt_heap;
-/* Bumped after every change of the settings; a thread that sees a new one draws anew. Not _Atomic, because compilers do not
- * fold an atomic load into the compare that follows; written with __atomic builtins only. */
-extern LT_HIDDEN uint32_t lt_heap_epoch;
+/* What a hook reads at every request, the most frequent ones within one cache line. */
+typedef struct {
+    /* Bumped after every change of the settings; a thread that sees a new one draws anew. Not _Atomic, because compilers do
+     * not fold an atomic load into the compare that follows; written with __atomic builtins only. */
+    _Alignas(64) uint32_t epoch;
+    /* Whether plain pymalloc over malloc is below; and the largest request that it serves without the RAW domain, else 0. */
+    bool is_pymalloc;
+    size_t pooled_max;
+    /* The allocators below ours. Written before the hooks are published, and again only while they are out of the chain. */
+    PyMemAllocatorEx below[LT_DOMAINS];
+} lt_hook_state;
+
+extern LT_HIDDEN lt_hook_state lt_hooks;
 extern LT_HIDDEN lt_tables lt_heap_tables;
 extern LT_HIDDEN __thread lt_thread lt_self;
 

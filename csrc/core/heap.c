@@ -7,7 +7,6 @@
 #include <time.h>
 
 lt_heap_settings lt_heap;
-uint32_t lt_heap_epoch = 1;
 lt_tables lt_heap_tables;
 static lt_stack_reader reader; /* protected by the tables' lock */
 __thread lt_thread lt_self;
@@ -21,7 +20,7 @@ static uint64_t now_ns(void) {
 }
 
 static void next_epoch(void) {
-    __atomic_fetch_add(&lt_heap_epoch, 1, __ATOMIC_RELEASE);
+    __atomic_fetch_add(&lt_hooks.epoch, 1, __ATOMIC_RELEASE);
 }
 
 /* A probe's block must cross: whoever takes a missing answer for missing hooks would put them into the chain twice. */
@@ -30,7 +29,7 @@ static void draw(lt_thread *self) {
 }
 
 void lt_heap_sync_inhook(lt_thread *self) {
-    self->epoch = __atomic_load_n(&lt_heap_epoch, __ATOMIC_ACQUIRE);
+    self->epoch = __atomic_load_n(&lt_hooks.epoch, __ATOMIC_ACQUIRE);
     uint64_t stream = atomic_load(&lt_heap.seed) + atomic_fetch_add(&lt_heap.threads, 1);
     self->rng = lt_rng_next(&stream);
     self->interval = atomic_load(&lt_heap.active) && !self->bypass ? atomic_load(&lt_heap.interval) : 0;

@@ -21,15 +21,10 @@
 /* lt_thread.origin: whose request is a RAW one? */
 enum { OF_THE_PROGRAM, COUNTED_ABOVE, PASSED_ON /* + the domain that passed it on */ };
 
-/* The allocators below ours. Written before the hooks are published, and again only while they are out of the chain. */
-static PyMemAllocatorEx below[LT_DOMAINS];
-
-/* Whether that is plain pymalloc over malloc; and the largest request that it serves without the RAW domain, else 0. */
-static bool is_pymalloc;
-static size_t pooled_max;
+lt_hook_state lt_hooks = {.epoch = 1};
 
 INLINE bool is_current(const lt_thread *self) {
-    return LIKELY(self->epoch == lt_heap_epoch);
+    return LIKELY(self->epoch == lt_hooks.epoch);
 }
 
 INLINE void count(lt_thread *self, lt_domain domain, const void *block, size_t size) {
@@ -45,7 +40,7 @@ INLINE void count(lt_thread *self, lt_domain domain, const void *block, size_t s
 /* -- malloc and calloc ---------------------------------------------------------------------------------------------- */
 
 INLINE void *call_below(lt_domain domain, void *ctx, size_t n, size_t size, bool zeroed) {
-    return zeroed ? below[domain].calloc(ctx, n, size) : below[domain].malloc(ctx, size);
+    return zeroed ? lt_hooks.below[domain].calloc(ctx, n, size) : lt_hooks.below[domain].malloc(ctx, size);
 }
 
 /* Allocate first, count when the block is there, and keep what happens below out of it. */
@@ -79,7 +74,7 @@ OUT_OF_LINE void *calloc_first(lt_domain domain, void *ctx, size_t n, size_t siz
 
 /* Let pymalloc ask the RAW hook for a block that is too large for its pools, and that hook count it. */
 INLINE bool pass_on(lt_domain domain, size_t size) {
-    if (size == 0 || !is_pymalloc || lt_self.origin != OF_THE_PROGRAM) {
+    if (size == 0 || !lt_hooks.is_pymalloc || lt_self.origin != OF_THE_PROGRAM) {
         return false;
     }
     lt_self.origin = (uint8_t)(PASSED_ON + domain);
@@ -87,8 +82,8 @@ INLINE bool pass_on(lt_domain domain, size_t size) {
 }
 
 INLINE void *hook_malloc(lt_domain domain, void *ctx, size_t size) {
-    if (size - 1 >= pooled_max) { /* 0 wraps: it counts as 1 byte, out of line */
-        return pass_on(domain, size) ? below[domain].malloc(ctx, size) : malloc_first(domain, ctx, size);
+    if (size - 1 >= lt_hooks.pooled_max) { /* 0 wraps: it counts as 1 byte, out of line */
+        return pass_on(domain, size) ? lt_hooks.below[domain].malloc(ctx, size) : malloc_first(domain, ctx, size);
     }
     lt_thread *self = &lt_self;
     if (UNLIKELY(!is_current(self))) {
@@ -97,23 +92,23 @@ INLINE void *hook_malloc(lt_domain domain, void *ctx, size_t size) {
     if (UNLIKELY((self->countdown -= (int64_t)size) < 0)) {
         return malloc_crossed(domain, ctx, size);
     }
-    return below[domain].malloc(ctx, size);
+    return lt_hooks.below[domain].malloc(ctx, size);
 }
 
 INLINE void *hook_calloc(lt_domain domain, void *ctx, size_t n, size_t size) {
     size_t total;
     if (UNLIKELY(__builtin_mul_overflow(n, size, &total))) {
-        return below[domain].calloc(ctx, n, size); /* fails */
+        return lt_hooks.below[domain].calloc(ctx, n, size); /* fails */
     }
-    if (total - 1 >= pooled_max) {
-        return pass_on(domain, total) ? below[domain].calloc(ctx, n, size) : calloc_first(domain, ctx, n, size);
+    if (total - 1 >= lt_hooks.pooled_max) {
+        return pass_on(domain, total) ? lt_hooks.below[domain].calloc(ctx, n, size) : calloc_first(domain, ctx, n, size);
     }
     lt_thread *self = &lt_self;
     if (UNLIKELY(!is_current(self) || self->countdown < (int64_t)total)) {
         return calloc_first(domain, ctx, n, size);
     }
     self->countdown -= (int64_t)total;
-    return below[domain].calloc(ctx, n, size);
+    return lt_hooks.below[domain].calloc(ctx, n, size);
 }
 
 /* A RAW request that pymalloc makes for one in another domain, counted above or to be counted here. */
@@ -121,14 +116,14 @@ OUT_OF_LINE void *inner_malloc(void *ctx, size_t size) {
     lt_thread *self = &lt_self;
     uint8_t origin = self->origin;
     if (origin == COUNTED_ABOVE) {
-        return below[LT_RAW].malloc(ctx, size);
+        return lt_hooks.below[LT_RAW].malloc(ctx, size);
     }
     self->origin = OF_THE_PROGRAM;
     if (LIKELY(is_current(self) && self->countdown >= (int64_t)size)) {
         self->countdown -= (int64_t)size;
-        return below[LT_RAW].malloc(ctx, size);
+        return lt_hooks.below[LT_RAW].malloc(ctx, size);
     }
-    void *block = below[LT_RAW].malloc(ctx, size);
+    void *block = lt_hooks.below[LT_RAW].malloc(ctx, size);
     if (block != NULL) {
         count(self, (lt_domain)(origin - PASSED_ON), block, size);
     }
@@ -139,7 +134,7 @@ OUT_OF_LINE void *inner_calloc(void *ctx, size_t n, size_t size) {
     lt_thread *self = &lt_self;
     uint8_t origin = self->origin;
     self->origin = origin == COUNTED_ABOVE ? COUNTED_ABOVE : OF_THE_PROGRAM;
-    void *block = below[LT_RAW].calloc(ctx, n, size);
+    void *block = lt_hooks.below[LT_RAW].calloc(ctx, n, size);
     if (block != NULL && origin != COUNTED_ABOVE) {
         count(self, (lt_domain)(origin - PASSED_ON), block, n * size);
     }
@@ -157,7 +152,7 @@ static void *raw_malloc(void *ctx, size_t size) {
     if (UNLIKELY((self->countdown -= (int64_t)size) < 0)) {
         return malloc_crossed(LT_RAW, ctx, size);
     }
-    return below[LT_RAW].malloc(ctx, size);
+    return lt_hooks.below[LT_RAW].malloc(ctx, size);
 }
 
 static void *raw_calloc(void *ctx, size_t n, size_t size) {
@@ -168,7 +163,7 @@ static void *raw_calloc(void *ctx, size_t n, size_t size) {
 
 static __attribute__((noinline, cold)) void free_maybe_live(lt_domain domain, void *ctx, void *block) {
     lt_heap_detach_inhook(&lt_self, block); /* before the address can be handed out again */
-    below[domain].free(ctx, block);
+    lt_hooks.below[domain].free(ctx, block);
 }
 
 INLINE void hook_free(lt_domain domain, void *ctx, void *block) {
@@ -176,7 +171,7 @@ INLINE void hook_free(lt_domain domain, void *ctx, void *block) {
         free_maybe_live(domain, ctx, block);
         return;
     }
-    below[domain].free(ctx, block);
+    lt_hooks.below[domain].free(ctx, block);
 }
 
 /* Counts as free(block) and malloc(size), in place too: the estimator needs whole blocks. */
@@ -188,7 +183,7 @@ INLINE void *hook_realloc(lt_domain domain, void *ctx, void *block, size_t size)
     }
     uint8_t outer = self->origin;
     self->origin = COUNTED_ABOVE;
-    void *moved = below[domain].realloc(ctx, block, size);
+    void *moved = lt_hooks.below[domain].realloc(ctx, block, size);
     self->origin = outer;
     if (UNLIKELY(moved == NULL)) {
         lt_heap_reattach_inhook(self, block, detached);
@@ -250,15 +245,15 @@ bool lt_hooks_reached(void) {
 void lt_hooks_install(void) {
     bool is_default = strcmp(lt_allocator_name(), "pymalloc") == 0;
     for (lt_domain domain = 0; domain < LT_DOMAINS; domain++) {
-        if (below[domain].malloc != NULL && is_reached(domain)) {
+        if (lt_hooks.below[domain].malloc != NULL && is_reached(domain)) {
             continue;
         }
         enum { PYMALLOC_MAX = 512 };
-        is_pymalloc = is_default;
-        pooled_max = is_default ? PYMALLOC_MAX : 0;
-        PyMem_GetAllocator(python_domain[domain], &below[domain]);
+        lt_hooks.is_pymalloc = is_default;
+        lt_hooks.pooled_max = is_default ? PYMALLOC_MAX : 0;
+        PyMem_GetAllocator(python_domain[domain], &lt_hooks.below[domain]);
         PyMemAllocatorEx ours = hooks[domain];
-        ours.ctx = below[domain].ctx;
+        ours.ctx = lt_hooks.below[domain].ctx;
         PyMem_SetAllocator(python_domain[domain], &ours);
     }
 }
