@@ -12,7 +12,7 @@ import pytest
 
 from lowtide.profile import Profile, merge
 from lowtide.profile.model import Sample
-from tests.e2e.programs import comments, environment, script
+from tests.e2e.programs import comments, environment, profiles, python, script
 
 pytest.importorskip("lowtide._core", reason="the extension is not built")
 
@@ -337,3 +337,34 @@ def test_a_child_may_stop_and_start_anew(tmp_path: Path) -> None:
     assert at(child, "after", 6000, inherited=False) == columns(100, 100, 6000)
     assert not [sample for sample in child.samples if from_parent(sample)]
     assert at(found["parent"], "before", 5000, inherited=False) == columns(100, 100, 5000)
+
+
+@pytest.mark.parametrize("method", ["fork", "forkserver", "spawn"])
+def test_children_of_multiprocessing_count_what_they_did(tmp_path: Path, method: str) -> None:
+    program = script(
+        tmp_path,
+        f"""
+        import multiprocessing
+
+        def task(n):
+            global kept
+            kept = [bytes(8000) for _ in range(n)]
+
+        if __name__ == "__main__":
+            task(50)
+            context = multiprocessing.get_context("{method}")
+            children = [context.Process(target=task, args=(n,)) for n in (100, 200)]
+            for child in children:
+                child.start()
+            for child in children:
+                child.join()
+                assert child.exitcode == 0
+            print(*(child.pid for child in children))
+        """,
+    )
+    done = python(program, env=environment(LOWTIDE_HEAP=f"interval=1,out={tmp_path / 'out'}"))
+    assert (done.returncode, done.stderr) == (0, "")
+    found = profiles(tmp_path / "out")
+    for pid, n in zip(map(int, done.stdout.split()), (100, 200), strict=True):
+        assert at(found[pid], "task", 8000, inherited=False) == columns(n, n, 8000)
+        assert at(found[pid], "task", 8000, inherited=True) == columns(0, 0, 8000)  # what a forked one had, it replaced
