@@ -29,7 +29,8 @@ def profile_variant(variant: str, target: Path) -> None:
 def name_sites(profile: Path, target: Path) -> str:
     """Write what `go tool pprof -top` says of each column, and who has JSON made; return it."""
     commands: list[tuple[str, ...]] = [
-        ("-top", "-nodecount=10", "-unit=kb", f"-sample_index={column}") for column in COLUMNS
+        ("-top", "-nodecount=10", f"-sample_index={column}", *(["-unit=mb"] if column.endswith("_space") else []))
+        for column in COLUMNS
     ]
     commands.append(("-peek", r"^json\.dumps$", "-sample_index=alloc_objects"))
     parts = []
