@@ -23,12 +23,14 @@ void lt_guard_count_inhook(lt_thread *self, lt_domain domain, size_t size) {
     self->busy = 0;
 }
 
-/* The count was another thread's, and that thread did not come along. */
+/* A count in another thread has no thread any more. The lock may have been held by it, or by a request of ours that the fork
+ * came in the middle of. */
 void lt_guard_after_fork_in_child(void) {
-    if (!lt_self.guarded) {
-        in_use = false;
-        tables.lock = (lt_lock){0};
-    }
+    tables.lock = (lt_lock){0};
+    lt_lock_acquire(&tables.lock);
+    lt_tables_after_fork_locked(&tables, 0);
+    lt_lock_release(&tables.lock);
+    in_use = in_use && lt_self.guarded;
 }
 
 static void switch_guard(bool on) {

@@ -30,7 +30,7 @@ else:
 MAX_ROUNDS = 10
 
 _one_at_a_time = threading.Lock()  # the core has one set of tables for this
-_under_way: tuple[int, bool] | None = None  # the thread that counts, and whether the collector was on before
+_under_way: list[tuple[int, bool]] = []  # the thread that counts, and whether the collector was on before
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,8 +133,7 @@ def require_exact() -> None:
 def _as_in_production() -> Iterator[None]:
     if not _one_at_a_time.acquire(blocking=False):
         raise CountError("allocations are being counted already: one count at a time, and none inside another")
-    global _under_way
-    _under_way = threading.get_ident(), gc.isenabled()
+    _under_way.append((threading.get_ident(), gc.isenabled()))
     gc.disable()
     counting_begins.publish()
     try:
@@ -144,17 +143,15 @@ def _as_in_production() -> Iterator[None]:
 
 
 def _restore() -> None:
-    global _under_way
-    if _under_way is not None:
-        counting_ends.publish()
-        if _under_way[1]:
-            gc.enable()
-        _under_way = None
-        _one_at_a_time.release()
+    _, collects = _under_way.pop()
+    counting_ends.publish()
+    if collects:
+        gc.enable()
+    _one_at_a_time.release()
 
 
 def _after_fork_in_child() -> None:
-    if _under_way is not None and _under_way[0] != threading.get_ident():  # that thread did not come along
+    if _under_way and _under_way[0][0] != threading.get_ident():  # that thread did not come along
         _restore()
 
 

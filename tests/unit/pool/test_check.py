@@ -4,15 +4,14 @@ import gc
 import io
 import re
 import threading
-import weakref
 from array import array
-from collections.abc import Callable, Generator
+from collections.abc import Callable
 from typing import Any, ClassVar
 
 import pytest
 
 from lowtide import Buffer, Pool
-from lowtide.errors import LowtideError, PoolMisuseError, PoolMisuseWarning, SettingsError
+from lowtide.errors import LowtideError, PoolMisuseError, SettingsError
 from lowtide.pool import check
 from lowtide.pool.check import CheckedPool
 
@@ -491,114 +490,6 @@ def test_a_value_that_is_not_worth_pooling_is_refused(value: object) -> None:
 def test_a_tuple_with_something_in_it_is_worth_pooling() -> None:
     pool: Pool[tuple[int, ...]] = Pool(check=True)
     pool.put((1, 2))
-
-
-# -- never put back ----------------------------------------------------------------------------------------------------
-
-
-def test_an_item_that_ends_unreturned_is_told_with_where_it_was_got(pool: Pool[Item]) -> None:
-    with pytest.warns(PoolMisuseWarning, match="never put back(.|\n)*in get_here") as warned:
-        get_here(pool)
-
-    assert warned[0].filename == __file__
-
-
-def test_a_lease_that_is_never_left_is_told(pool: Pool[Item]) -> None:
-    def forgotten() -> Generator[Item, None, None]:
-        with pool.lease() as item:
-            yield item
-
-    generator = forgotten()
-    next(generator)
-    with pytest.warns(PoolMisuseWarning, match="never put back(.|\n)*in forgotten"):
-        check.report_unreturned()
-    generator.close()  # it comes back after all
-
-
-def test_what_outlives_its_pool_is_not_told(recwarn: pytest.WarningsRecorder) -> None:
-    pool = Pool(Item, check=True)
-    kept = pool.get()
-    del pool
-    gc.collect()
-    del kept
-
-    assert not recwarn.list
-
-
-def test_what_was_put_back_is_not_told(pool: Pool[Item], recwarn: pytest.WarningsRecorder) -> None:
-    with pool.lease():
-        pass
-    pool.put(pool.get())
-    check.report_unreturned()
-
-    assert not recwarn.list
-
-
-# -- references that outlive a put -------------------------------------------------------------------------------------
-
-
-def test_what_refers_to_an_item_that_is_put_is_named(pool: Pool[Item]) -> None:
-    class Handler:
-        item: Item | None = None
-
-    kept, handler = [], Handler()
-    item = pool.get()
-    kept.append(item)
-    handler.item = item
-
-    with pytest.warns(PoolMisuseWarning, match="a list") as warned:
-        pool.put(item)
-
-    (warning,) = warned
-    assert "Handler" in str(warning.message)
-    assert "what to do: " in str(warning.message)
-
-
-def test_frames_of_the_calling_thread_may_refer_to_the_item(pool: Pool[Item]) -> None:
-    def inner(item: Item) -> None:
-        write = item.rows.append
-        also = item
-        pool.put(item)
-        assert also is item
-        del write
-
-    def generator() -> Generator[None, None, None]:
-        item = pool.get()
-        yield
-        inner(item)
-        yield
-
-    steps = generator()
-    next(steps)
-    next(steps)
-    steps.close()
-
-
-def test_frames_without_closures_are_no_different() -> None:
-    for _ in range(3):
-        round_trip(Pool(Item, reset="reset", check=True))
-
-
-def test_a_suspended_generator_is_no_frame_of_the_calling_thread(pool: Pool[Item]) -> None:
-    def generator(item: Item) -> Generator[None, None, None]:
-        yield
-        assert item
-
-    item = pool.get()
-    steps = generator(item)
-    next(steps)
-
-    with pytest.warns(PoolMisuseWarning, match="a generator still refers to it"):
-        pool.put(item)
-    steps.close()
-
-
-def test_weak_references_are_fine(pool: Pool[Item]) -> None:
-    item = pool.get()
-    reference = weakref.ref(item)
-    pool.put(item)
-
-    assert reference() is item
 
 
 # -- quarantine and random drops ---------------------------------------------------------------------------------------
