@@ -41,14 +41,20 @@ class Interpreter:
         with tempfile.TemporaryDirectory() as folder:
             return self._run([], script, seed, {**params, "result": f"{folder}/result"})
 
-    def count(self, script: str, /, *, seed: int = 0, **params: Any) -> tuple[dict[str, Any], dict[str, int]]:
-        """Run a script under callgrind; return its result and the instructions of each region that it named."""
+    def count(
+        self, script: str, /, *, seed: int = 0, inside: str = "", **params: Any
+    ) -> tuple[dict[str, Any], dict[str, int]]:
+        """Run a script under callgrind; return its result and the instructions of each region that it named.
+
+        Args:
+            inside: count only what objects with this in their file's name execute themselves.
+        """
         with tempfile.TemporaryDirectory() as folder:
             valgrind = ["valgrind", "-q", "--tool=callgrind", "--instr-atstart=no", "--combine-dumps=yes"]
             out = Path(folder, "callgrind.out")
             prefix = [*valgrind, f"--callgrind-out-file={out}"]
             result = self._run(prefix, script, seed, {**params, "result": f"{folder}/result"})
-            return result, read_regions(out.read_text())
+            return result, read_regions(out.read_text(), inside)
 
     def _run(self, prefix: list[str], script: str, seed: int, params: dict[str, Any]) -> dict[str, Any]:
         environment = {key: value for key, value in os.environ.items() if not key.startswith(("PYTHON", "LOWTIDE"))}
@@ -67,15 +73,28 @@ class Interpreter:
         return answer
 
 
-def read_regions(text: str) -> dict[str, int]:
+def read_regions(text: str, inside: str = "") -> dict[str, int]:
     """Read callgrind's dumps: instructions by the name of the region, summed where a name came more than once."""
     regions: dict[str, int] = {}
-    name = ""
+    objects: dict[str, str] = {}
+    name, here, is_of_callee = "", "", False
     for line in text.splitlines():
         if line.startswith("desc: Trigger: "):
             name = line.removeprefix("desc: Trigger: ").removeprefix("Client Request: ")
-        elif line.startswith("totals: "):
+        elif line.startswith("totals: ") and not inside:
             regions[name] = regions.get(name, 0) + int(line.split()[1])
+        elif line.startswith("ob="):
+            number, _, file = line.removeprefix("ob=").partition(" ")
+            here = objects.setdefault(number, file)
+        elif line.startswith("cob="):
+            number, _, file = line.removeprefix("cob=").partition(" ")
+            objects.setdefault(number, file)
+        elif line.startswith("calls="):
+            is_of_callee = True
+        elif line[:1] in tuple("0123456789+-*"):
+            if inside and inside in here and not is_of_callee:
+                regions[name] = regions.get(name, 0) + int(line.split()[1])
+            is_of_callee = False
     return regions
 
 

@@ -1,5 +1,5 @@
 /* What runs on every allocation of the process. A block that is not sampled costs about ten instructions to allocate and
- * nine to free; everything else is out of line.
+ * six to free; everything else is out of line.
  *
  * A hook keeps the allocator's context argument untouched and passes it on: our record carries the context of the one
  * below, so that a thread that reads half of an update still calls a function with a context it accepts.
