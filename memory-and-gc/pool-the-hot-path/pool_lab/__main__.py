@@ -24,7 +24,7 @@ Say = Callable[[str], None]
     "--step",
     "steps",
     multiple=True,
-    type=click.Choice(["profile", "candidates", "operation", "requests", "diff", "misuse"]),
+    type=click.Choice(["profile", "candidates", "operation", "requests", "latency", "diff", "misuse"]),
     help="Run these steps alone; may be given again.",
 )
 @click.option("--rounds", default=12, show_default=True, type=click.IntRange(2), help="Pairs of loads at each rate.")
@@ -107,6 +107,7 @@ def run_whole(steps: tuple[str, ...], rounds: int, seconds: float, out: Path, sa
     if not steps or "requests" in steps:
         counted = {name: whole_requests.count_requests(name, say) for name in whole_requests.VARIANTS}
         keep("requests.md", report.requests_table(counted))
+    if not steps or "latency" in steps:
         keep("latency.md", report.latency_table(whole_requests.measure(rounds, seconds, say)))
     if not steps or "diff" in steps:
         click.echo(profiles.compare(out, say))

@@ -43,7 +43,7 @@ def name_sites(profile: Path, target: Path) -> str:
 
 def advise(profile: Path, target: Path) -> str:
     """Write what `lowtide pool advise` says of the profile; return it."""
-    command = ("pool", "advise", "-n", "3", profile.name)
+    command = ("pool", "advise", "-n", "6", profile.name)
     text = f"$ lowtide {' '.join(command)}\n{_lowtide(*command, folder=profile.parent)}"
     target.write_text(text)
     return text
