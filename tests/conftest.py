@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 from hypothesis import HealthCheck, settings
 
-# Both kinds of pools are the subject here: a test says when it wants the one that checks. Set before lowtide.pool loads.
+# Both kinds of pools are the subject here: a test says when it wants one that checks. Set before lowtide.pool loads.
 os.environ["LOWTIDE_POOL_CHECK"] = "0"
 
 # How fast the machine is decides no test.

@@ -22,7 +22,7 @@ class HeapStats(TypedDict):
 def start(sample_interval: int, max_frames: int, max_bytes: int) -> None:
     """Arm the hooks, or change the settings of armed ones.
 
-    Raises: ValueError for a setting out of range; RuntimeError when this interpreter is not supported or the self-test fails.
+    Raises: ValueError for a setting out of range; RuntimeError when the self-test fails: an interpreter not supported.
     """
 
 def stop() -> None: ...

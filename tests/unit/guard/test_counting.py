@@ -2,6 +2,8 @@
 
 import gc
 import itertools
+import os
+import subprocess
 import sys
 import threading
 from collections.abc import Callable
@@ -224,3 +226,24 @@ def test_pools_in_check_mode_count_as_in_production() -> None:
     pool.put(item)
     with pytest.raises(PoolMisuseError):
         pool.put(item)
+
+
+def test_check_mode_that_is_first_needed_during_a_count_checks_afterwards() -> None:
+    program = """
+import lowtide
+from lowtide.guard import allocs_per_run
+
+allocs_per_run(lambda: lowtide.Pool(list, check=True))
+pool = lowtide.Pool(list, check=True)
+item = pool.get()
+pool.put(item)
+try:
+    pool.put(item)
+except lowtide.errors.PoolMisuseError:
+    print("caught")
+"""
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("LOWTIDE")}
+    command = [sys.executable, "-c", program.replace("import lowtide\n", "import lowtide, lowtide.errors\n", 1)]
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+
+    assert (done.stdout, done.stderr) == ("caught\n", "")

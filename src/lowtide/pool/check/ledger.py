@@ -168,9 +168,9 @@ class Ledger:
 
 
 class _Mode:
-    """How many exact counts of allocations go on: pools work as in production meanwhile."""
+    """Whether allocations are being counted exactly: pools work as in production meanwhile."""
 
-    counts = 0
+    counting = False
 
 
 mode = _Mode()
@@ -204,12 +204,12 @@ def _warn_unreturned(record: Record) -> None:
 
 
 def _begin_count() -> None:
-    mode.counts += 1
+    mode.counting = True
     _forget_lent()  # what is put meanwhile is not noted
 
 
 def _end_count() -> None:
-    mode.counts -= 1
+    mode.counting = False
 
 
 def _forget_lent() -> None:

@@ -63,7 +63,7 @@ class CheckedPool(Pool[T]):
 
         Raises: PoolMisuseError when the item was changed while it was idle.
         """
-        if mode.counts:
+        if mode.counting:
             return self._production.get()
         found: Any = super().get()
         if type(found) is Record:
@@ -81,7 +81,7 @@ class CheckedPool(Pool[T]):
 
         Raises: PoolMisuseError for a second put, an item that reset left dirty, and one that is not worth pooling.
         """
-        if mode.counts:
+        if mode.counting:
             self._production.put(item)
             return
         if item is None:
@@ -169,7 +169,7 @@ class CheckedBufferPool(BufferPool):
 
     def get(self, nbytes: int, /) -> Buffer:
         """Return an empty Buffer whose capacity is nbytes or more; see BufferPool."""
-        if mode.counts:
+        if mode.counting:
             return self._production.get(nbytes)
         buffer = super().get(nbytes)
         self._ledger.lend(buffer, self._shelf.pop(id(buffer), None))
@@ -180,7 +180,7 @@ class CheckedBufferPool(BufferPool):
 
         Raises: PoolMisuseError for a second put.
         """
-        if mode.counts or type(buffer) is not Buffer:
+        if mode.counting or type(buffer) is not Buffer:
             self._production.put(buffer)
             return
         record = self._ledger.claim(buffer)
