@@ -148,8 +148,15 @@ def main() -> None:
     parser.add_argument("--seconds", type=float, default=SECONDS, help="how long to measure (default: %(default)g)")
     arguments = parser.parse_args()
     verb, out = (run_demo, "artifacts/demo") if arguments.verb == "demo" else (run_profile, "artifacts")
+    ended_by = [signal.SIGINT]
+
+    def end(number: int, _: object) -> None:
+        # As an interrupt, which asyncio turns into a cancellation: an exit out of a task's middle leaves tracebacks.
+        ended_by.append(signal.Signals(number))
+        signal.raise_signal(signal.SIGINT)
+
     for number in (signal.SIGTERM, signal.SIGHUP):
-        signal.signal(number, lambda number, _: sys.exit(128 + number))
+        signal.signal(number, end)
     try:
         verb(arguments.out or ROOT / out, arguments.seconds)
     except (ServiceError, OpenloadError, OSError, http.client.HTTPException) as error:
@@ -157,7 +164,7 @@ def main() -> None:
         sys.exit(2)
     except KeyboardInterrupt:
         print(f"{arguments.verb}: interrupted; the service is stopped", file=sys.stderr)
-        sys.exit(130)
+        sys.exit(128 + ended_by[-1])
 
 
 if __name__ == "__main__":
