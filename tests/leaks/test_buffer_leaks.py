@@ -103,7 +103,7 @@ def seal() -> None:
 
 # One entry per callable: what is right, then what is wrong about it.
 ENTRIES: dict[str, list[Call]] = {
-    "Buffer": [Buffer, lambda: Buffer(5000), lambda: Buffer(-1), lambda: Buffer("x")],  # type: ignore[arg-type]
+    "Buffer": [Buffer, lambda: Buffer(5000), lambda: Buffer(-1), lambda: Buffer("x")],  # type: ignore[arg-type] # wrong on purpose
     "Buffer.write": [
         everywhere("write", b"x" * 300),
         lambda: Buffer().write(b"x" * 10_000),
@@ -152,9 +152,9 @@ ENTRIES: dict[str, list[Call]] = {
     "_BufferText.buffer": [lambda: buffer.text.buffer],
     "_BufferText.closed": [lambda: buffer.text.closed],
     "_BufferText.encoding": [lambda: buffer.text.encoding],
-    "BufferPool": [fill_and_age, lambda: BufferPool(0), lambda: BufferPool(name=1)],  # type: ignore[arg-type]
+    "BufferPool": [fill_and_age, lambda: BufferPool(0), lambda: BufferPool(name=1)],  # type: ignore[arg-type] # wrong on purpose
     "BufferPool.get": [lambda: pool.put(pool.get(5000)), lambda: pool.get(2**21), lambda: pool.get(-1)],
-    "BufferPool.put": [put, lambda: pool.put(put_back), lambda: pool.put(1)],  # type: ignore[arg-type]
+    "BufferPool.put": [put, lambda: pool.put(put_back), lambda: pool.put(1)],  # type: ignore[arg-type] # wrong on purpose
     "BufferPool.lease": [lease, lambda: pool.lease(-1)],
     "BufferPool.clear": [put],
     "BufferPool.stats": [pool.stats],
