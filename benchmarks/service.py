@@ -16,7 +16,7 @@ from examples.demo import IMPORT_BATCH, PRODUCTS, RATE
 from tools.openload import run
 
 
-def serve_under_load(interpreter: Interpreter, seconds: float, **params: Any) -> dict[str, Any]:
+def serve_under_load(interpreter: Interpreter, seconds: float, rate: float = RATE, **params: Any) -> dict[str, Any]:
     """Start the service, fill its catalogue, load it, stop it; return what it says of itself."""
     with tempfile.TemporaryDirectory() as folder, ThreadPoolExecutor(1) as pool:
         address_file = Path(folder, "address")
@@ -28,7 +28,7 @@ def serve_under_load(interpreter: Interpreter, seconds: float, **params: Any) ->
             report = run(
                 f"http://127.0.0.1:{address['port']}",
                 scenario(products),
-                rate=RATE,
+                rate=rate,
                 duration_seconds=seconds,
                 warmup_seconds=1,
             )

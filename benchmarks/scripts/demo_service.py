@@ -21,7 +21,10 @@ def main(*, arm: str, probe: str, address_file: str, result: str) -> None:
 
     from examples.catalogue.app import app
 
-    listener = socket.create_server(("127.0.0.1", 0))
+    # Said to be TCP, or else asyncio leaves Nagle's algorithm on, and each answer waits 40 ms for an acknowledgement.
+    listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)
+    listener.bind(("127.0.0.1", 0))
+    listener.listen()
     server = uvicorn.Server(uvicorn.Config(app, log_level="error", access_log=False))
     if births:
         births.start()

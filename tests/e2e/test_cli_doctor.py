@@ -40,8 +40,9 @@ def test_what_is_armed_says_since_when_and_from_which_settings(tmp_path: Path) -
     assert found["profiles"]["detail"] == f"0 in {tmp_path}"
 
 
-def test_asking_leaves_no_profile_of_the_question(tmp_path: Path) -> None:
-    report(LOWTIDE_HEAP=f"interval=1,out={tmp_path}")
+@pytest.mark.parametrize("every", ["1min", "100ms"], ids=["before the first", "after it"])
+def test_asking_leaves_no_profile_of_the_question(tmp_path: Path, every: str) -> None:
+    report(LOWTIDE_HEAP=f"interval=1,out={tmp_path},every={every}")
 
     assert list(tmp_path.iterdir()) == []
 

@@ -85,10 +85,12 @@ class PeriodicWriter:
         self._start_thread()
 
     def abandon(self) -> None:
-        """Write no more, not even at exit."""
+        """Write no more, not even at exit, and take back what has been written."""
         atexit.unregister(self._finish)
         self._stop_thread()
         self._every = 0.0
+        with suppress(OSError):
+            os.unlink(self._path())
 
     def _start_clock(self) -> None:
         self._pause = min(FIRST_PAUSE_SECONDS, self._every)
@@ -182,9 +184,12 @@ class PeriodicWriter:
 
     # The file
 
+    def _path(self) -> str:
+        return os.path.join(self._directory, f"heap.{identity()}.pb.gz")
+
     def _write(self) -> None:
         try:
-            write(os.path.join(self._directory, f"heap.{identity()}.pb.gz"))
+            write(self._path())
         except Exception as error:  # noqa: BLE001 - nothing that befalls the profiler may reach the program
             if not self._warned:
                 self._warned = True
