@@ -33,7 +33,9 @@ def main(bench: Bench) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     build_extension(interpreter, SOURCE, folder / "lowtide_births.so")
     bench.say(f"births on the demo service, Python {interpreter.version}")
-    service = serve_under_load(interpreter, 2 if bench.quick else 60, rate=SHARE_OF_RATE * RATE, arm="", probe=str(folder))
+    service = serve_under_load(
+        interpreter, 2 if bench.quick else 60, rate=SHARE_OF_RATE * RATE, arm="", probe=str(folder)
+    )
 
     births: dict[str, tuple[int, int]] = service["births"]
     fresh, reused = (sum(pair[i] for pair in births.values()) for i in (0, 1))

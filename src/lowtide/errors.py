@@ -31,3 +31,7 @@ class ProfileFormatError(LowtideError, ValueError):
 
 class SettingsError(LowtideError, ValueError):
     """A setting or an argument is out of range or misspelt."""
+
+
+class TraceFormatError(LowtideError, ValueError):
+    """A gctrace cannot be read."""
