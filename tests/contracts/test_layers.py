@@ -47,9 +47,8 @@ MAY_IMPORT: dict[str, set[str]] = {
 THIRD_PARTY = {"click": "cli", "rich": "cli", "sitecustomize": "_bootstrap", "pytest": "pytest_plugin"}
 
 # Layers without clock, file, socket, gc or extension. The module beside each does their input and output.
-PURE = {
-    **{"profile": {"profile.files"}, "lint.rules": set(), "debug.handlers": set(), "debug.gate": set()},
-    **{f"pacer.{name}": set() for name in ("record", "reading", "stock", "policy", "explain", "simulate")},
+PURE = {"profile": {"profile.files"}, "lint.rules": set(), "debug.handlers": set(), "debug.gate": set()} | {
+    f"pacer.{name}": set() for name in ("record", "reading", "stock", "policy", "explain", "simulate")
 }
 IMPURE_MODULES = {
     *("asyncio", "gc", "http", "multiprocessing", "os", "pathlib", "random", "select", "shutil", "signal", "socket"),
