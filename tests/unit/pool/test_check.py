@@ -11,7 +11,7 @@ from typing import Any, ClassVar
 import pytest
 
 from lowtide import Buffer, Pool
-from lowtide.errors import LowtideError, PoolMisuseError, SettingsError
+from lowtide.errors import LowtideError, PoolMisuseError, PoolMisuseWarning, SettingsError
 from lowtide.pool import check
 from lowtide.pool.check import CheckedPool
 
@@ -381,6 +381,32 @@ def test_what_reset_forgets_is_told_with_what_differs() -> None:
     assert_tells_all(caught.value, "item.owner: None, then 'customer 7'")
     assert "rows" not in str(caught.value).splitlines()[1]
     assert pool.stats().idle_items == 0
+
+
+def test_a_pool_without_reset_is_told_of_once_when_an_item_comes_back_changed() -> None:
+    pool = Pool(Item, name="items", check=True)
+
+    def serve(owner: str) -> None:
+        item = get_here(pool)
+        item.owner = owner
+        put_here(pool, item)
+
+    with pytest.warns(PoolMisuseWarning, match="the pool has no reset") as caught:
+        [serve(owner) for owner in ("customer 7", "customer 8")]
+
+    assert len(caught) == 1
+    assert "item.owner: None, then 'customer 7'" in str(caught[0].message)
+
+
+@pytest.mark.parametrize("new", [lambda: bytearray(8), lambda: array("q", [0])], ids=["bytearray", "array"])
+def test_bare_memory_may_change_without_a_reset(new: Callable[[], Any], recwarn: pytest.WarningsRecorder) -> None:
+    pool = Pool(new, check=True)
+    item = pool.get()
+    item[0] = 7
+
+    pool.put(item)
+
+    assert recwarn.list == []
 
 
 def test_the_reference_is_what_reset_makes_of_a_new_item() -> None:

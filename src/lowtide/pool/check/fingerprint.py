@@ -62,6 +62,17 @@ class Fingerprint:
         return "\n".join([*lines[:5], *more])
 
 
+def is_memory(item: Any) -> bool:
+    """Tell whether an item is bare memory, which its next user overwrites anyway; a Buffer's contents have a length."""
+    if isinstance(item, Buffer):
+        return False
+    try:
+        memoryview(item).release()
+    except (TypeError, ValueError, BufferError):
+        return False
+    return True
+
+
 def _summary(value: Any) -> object:
     kind = type(value)
     if kind in ATOMS:

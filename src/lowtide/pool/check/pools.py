@@ -7,12 +7,12 @@ from functools import partial
 from typing import Any, TypeVar, cast
 
 from lowtide._pool import Buffer, BufferPool, BufferPoolStats, Pool, PoolStats
-from lowtide.pool.check.fingerprint import Fingerprint
+from lowtide.pool.check.fingerprint import Fingerprint, is_memory
 from lowtide.pool.check.ledger import Ledger, Record, mode, tombstone_used
 from lowtide.pool.check.poison import Nothing, Poisoner
 from lowtide.pool.check.referrers import outliving
 from lowtide.pool.check.settings import settings
-from lowtide.pool.check.traces import LET_GO
+from lowtide.pool.check.traces import LET_GO, Trace
 
 T = TypeVar("T")
 Stats = TypeVar("Stats", PoolStats, BufferPoolStats)
@@ -30,6 +30,7 @@ class CheckedPool(Pool[T]):
     _ledger: Ledger
     _poisoner: Poisoner
     _own: dict[str, int]
+    _is_told: bool  # that it has no reset, though its items change
 
     def __new__(
         cls,
@@ -56,6 +57,7 @@ class CheckedPool(Pool[T]):
         self._ledger = Ledger(name, sys.maxsize if max_bytes is None else max_bytes)
         self._poisoner = Poisoner(partial(tombstone_used, name))
         self._own = {"puts": 0, "drops_bytes": 0, "drops_reset": 0, "drops_cleared": 0}
+        self._is_told = False
         return self
 
     def get(self) -> T:
@@ -70,7 +72,7 @@ class CheckedPool(Pool[T]):
             return cast("T", self._reuse(found))
         if found is not None:
             record = Record(self.name, type(found))
-            if self._reset is not None and settings.dirty:
+            if settings.dirty and (self._reset is not None or not is_memory(found)):
                 self._restore(found, record)
                 record.fresh = Fingerprint(found)
             self._ledger.lend(found, record)
@@ -92,18 +94,26 @@ class CheckedPool(Pool[T]):
         self._restore(item, record)
         record.idle = Fingerprint(item, like=record.fresh)
         if record.fresh is not None and settings.dirty:
-            changes = record.fresh.difference(record.idle)
-            if changes:
-                raise record.trace.error(
-                    f"reset left an item dirty: when it was new, and now\n{changes}",
-                    "let reset restore all of it, or else the next user gets what this one left",
-                )
+            self._judge(record.trace, record.fresh.difference(record.idle))
         record.poison = self._poisoner.poison(item, record.trace)
         record.item = item
         for ready in self._ledger.wait(record):
             super().put(cast("T", ready))
         if referrers:
             record.trace.warn(f"an item is put, but {' and '.join(referrers)} still refers to it", LET_GO)
+
+    def _judge(self, trace: Trace, changes: str) -> None:
+        if changes and self._reset is not None:
+            raise trace.error(
+                f"reset left an item dirty: when it was new, and now\n{changes}",
+                "let reset restore all of it, or else the next user gets what this one left",
+            )
+        if changes and not self._is_told:
+            self._is_told = True
+            trace.warn(
+                f"the pool has no reset, and an item is put back changed: when it was new, and now\n{changes}",
+                "give the pool a reset, or else the next user gets what this one left",
+            )
 
     def clear(self) -> None:
         """Drop every idle item."""
