@@ -10,7 +10,7 @@ import pytest
 
 from tests.contracts import tree
 
-LEAVES = {"errors", "units", "_version", "_proc", "_events", "_core_support"}
+LEAVES = {"errors", "units", "_version", "_proc", "_cgroup", "_events", "_core_support"}
 NOUNS = {"heap", "cpu", "stacks", "pool", "pacer", "guard", "layout"}
 EVERYTHING = LEAVES | NOUNS | {"profile", "lint", "metrics", "debug"}
 
@@ -20,6 +20,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "units": {"errors"},
     "_version": set(),
     "_proc": {"errors", "units"},
+    "_cgroup": {"_proc"},
     "_events": {"errors", "units"},
     "_core_support": set(),
     "profile": {"errors", "units", "_version"},
