@@ -25,6 +25,7 @@
 #include <string.h>
 
 #include "internal/pycore_frame.h"
+#include "internal/pycore_interp.h"
 #if PY_VERSION_HEX >= 0x030e0000
 #include "internal/pycore_interpframe_structs.h" /* 3.14 moved the frame's layout here */
 #endif
@@ -131,6 +132,52 @@ static inline uint64_t lt_code_identity_inhook(const PyCodeObject *code) {
 static inline const char *lt_allocator_name(void) {
     const char *name = _PyMem_GetCurrentAllocatorName();
     return name != NULL ? name : "";
+}
+
+/* -- the cyclic collector ------------------------------------------------------------------------------------------- */
+
+#if PY_VERSION_HEX >= 0x030e0000 && PY_VERSION_HEX < 0x030e0500
+/* Headers of the incremental collector, whose fields mean something else: never read, but named. */
+typedef struct {
+    int collecting;
+    struct gc_generation generations[3], permanent_generation;
+    PyObject *callbacks;
+    Py_ssize_t long_lived_total, long_lived_pending;
+} lt_collector;
+#else
+typedef struct _gc_runtime_state lt_collector;
+#endif
+
+/* The collector of the main interpreter; NULL where its fields are not those of the headers. That 3.14.5 had another one than
+ * 3.14.4 shows at run time only: one build serves them all. */
+static inline lt_collector *lt_main_collector(void) {
+#if PY_VERSION_HEX >= 0x030e0000 && PY_VERSION_HEX < 0x030e0500
+    return NULL;
+#else
+    if (Py_Version >= 0x030e0000 && Py_Version < 0x030e0500) {
+        return NULL;
+    }
+#if PY_VERSION_HEX >= 0x030d0000
+    const _Py_DebugOffsets *o = &_PyRuntime.debug_offsets;
+    if (o->interpreter_state.gc != offsetof(PyInterpreterState, gc) || o->gc.size != sizeof(lt_collector) ||
+        o->gc.collecting != offsetof(lt_collector, collecting)) {
+        return NULL;
+    }
+#endif
+    return &PyInterpreterState_Main()->gc;
+#endif
+}
+
+static inline PyGC_Head *lt_collector_next(const PyGC_Head *head) {
+    return (PyGC_Head *)head->_gc_next;
+}
+
+static inline bool lt_is_finalizing(void) {
+#if PY_VERSION_HEX >= 0x030d0000
+    return Py_IsFinalizing();
+#else
+    return _Py_IsFinalizing();
+#endif
 }
 
 /* NULL, or what differs between the headers this was built with and the running interpreter. */

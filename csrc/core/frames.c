@@ -185,3 +185,12 @@ uint32_t lt_frames_read_locked(lt_tables *tables, lt_stack_reader *reader, lt_do
     }
     return lt_intern_stack_locked(tables, locations, depth);
 }
+
+size_t lt_frames_caller_inhook(char *file, int32_t *line) {
+    lt_position at;
+    if (walk_inhook(LT_OBJ, &at, 1).depth == 0 || !PyUnicode_Check(at.code->co_filename)) {
+        return 0;
+    }
+    *line = line_inhook(at.code, at.lasti);
+    return encode_inhook(at.code->co_filename, file);
+}

@@ -35,4 +35,8 @@ typedef struct {
  * LT_NONE when the budget is exhausted. */
 uint32_t lt_frames_read_locked(lt_tables *tables, lt_stack_reader *reader, lt_domain domain, int max_frames);
 
+/* Write the file name of the innermost Python frame, in UTF-8 and without a 0 at its end, to LT_NAME_BYTES; return its length.
+ * 0 when no Python code runs. Only with the GIL. */
+size_t lt_frames_caller_inhook(char *file, int32_t *line);
+
 #endif

@@ -1,6 +1,7 @@
 /* lowtide._core: the method table. Contract: src/lowtide/_core.pyi. */
 #include "core/heap.h"
 #include "core/encode.h"
+#include "core/gcwatch_api.h"
 #include "core/guard.h"
 #include "core/hooks.h"
 #include "core/selftest.h"
@@ -130,6 +131,19 @@ static PyMethodDef methods[] = {
     {"walk", lt_selftest_walk, METH_NOARGS, NULL},
     {"guard_count", (PyCFunction)(void (*)(void))lt_guard_count, METH_FASTCALL, NULL},
     {"guard_encode", (PyCFunction)(void (*)(void))lt_guard_encode, METH_VARARGS | METH_KEYWORDS, NULL},
+    {"gc_watch", lt_gc_switch, METH_O, NULL},
+    {"gc_is_watched", lt_gc_is_watched, METH_NOARGS, NULL},
+    {"gc_records", lt_gc_records, METH_O, NULL},
+    {"gc_state", lt_gc_state, METH_NOARGS, NULL},
+    {"gc_totals", lt_gc_totals, METH_NOARGS, NULL},
+    {"gc_frozen", lt_gc_count_frozen, METH_NOARGS, NULL},
+    {"gc_announce", lt_gc_announce, METH_VARARGS, NULL},
+    {"gc_set_tick", lt_gc_set_tick, METH_O, NULL},
+    {"gc_request", lt_gc_request, METH_O, NULL},
+    {"gc_set_request_variable", lt_gc_set_request_variable, METH_O, NULL},
+    {"gc_set_watchdog", lt_gc_set_watchdog, METH_VARARGS, NULL},
+    {"gc_watchdog_barked", lt_gc_watchdog_barked, METH_NOARGS, NULL},
+    {"gc_set_guard", lt_gc_set_guard, METH_O, NULL},
     {NULL, NULL, 0, NULL},
 };
 

@@ -1,7 +1,10 @@
 """Typed contract of the C extension `lowtide._core` (Linux, GIL builds of CPython 3.11-3.15)."""
 
 from collections.abc import Callable
-from typing import TypedDict
+from contextvars import ContextVar
+from typing import Any, TypedDict
+
+_Triple = tuple[int, int, int]
 
 class HeapStats(TypedDict):
     samples: int  # taken since start, in this process
@@ -67,3 +70,83 @@ def guard_encode(
     fd: int, module_roots: tuple[bytes, ...], script: bytes, comments: tuple[bytes, ...], time_nanos: int
 ) -> None:
     """Write what `guard_count` counted last, by site, as `encode` does."""
+
+# The cyclic collector, of the main interpreter only: every function raises RuntimeError elsewhere. Where the
+# collector's fields are not known (the incremental one of 3.14.0 to 3.14.4), all numbers are 0.
+
+def gc_watch(on: bool) -> None:
+    """Put our callback at the end of the list that the collector calls, unless it is there; or take it out.
+
+    Watching begins anew, with empty records and totals, when it was off, and in a forked child.
+
+    Raises: RuntimeError when that list is none.
+    """
+
+def gc_is_watched() -> bool:
+    """Tell whether our callback is in the list that the collector calls."""
+
+def gc_records(after: int) -> list[tuple[Any, ...]]:
+    """Return the records numbered above `after`, oldest first: the fields of `pacer.record.Collection`.
+
+    The ring holds 4,096; older ones are missing.
+    """
+
+def gc_state() -> tuple[_Triple, _Triple, int, int, bool]:
+    """Return the collector's (counts, thresholds, long_lived_total, long_lived_pending, enabled).
+
+    *Cost:* 0.1 to 0.2 us; `gc` is not asked.
+    """
+
+def gc_totals() -> tuple[_Triple, _Triple, int]:
+    """Return (collections, their pauses in ns, each by generation; ns since watching began)."""
+
+def gc_frozen() -> int:
+    """Count the objects set aside by gc.freeze(); -1 where the collector's fields are not known.
+
+    The count is kept until something else is frozen, and records show it: call this after a freeze, outside a request.
+
+    *Cost:* 10 to 200 ns an object; nothing while the count kept is good.
+    """
+
+def gc_announce(cause: str, predicted_ns: int, goal_blocks: int) -> None:
+    """Name the cause of the next collection that this thread starts, and what it is expected to take.
+
+    Args:
+        cause: "safepoint", "idle", "growth" or "limit"; "" takes the announcement back.
+        predicted_ns: the pause; 0 when unknown.
+        goal_blocks: what this record and all later ones show as the goal; 0 when unknown.
+
+    Raises: ValueError for another cause or a negative number.
+    """
+
+def gc_set_tick(callback: Callable[[], object] | None) -> None:
+    """Have `callback` called on the main thread, by a pending call, after a collection: at most every 100 ms.
+
+    The interpreter's last collection calls it at once. What it raises is dropped, but for KeyboardInterrupt and its
+    like. Its allocations are not in heap profiles.
+    """
+
+def gc_request(delta: int) -> int:
+    """Add to the number of requests in flight, never below 0, and return it."""
+
+def gc_set_request_variable(variable: ContextVar[Any] | None) -> None:
+    """Tell what says that a thread executes a request: this variable's value has an attribute `active` that is True."""
+
+def gc_set_watchdog(deadline_ns: int, thresholds: _Triple) -> None:
+    """Put `thresholds` in force at the end of the first collection after `deadline_ns`; once.
+
+    Args:
+        deadline_ns: on the clock of time.monotonic_ns(); 0 switches the watchdog off.
+        thresholds: as gc.set_threshold() takes them.
+
+    Raises: ValueError for a negative number.
+    """
+
+def gc_watchdog_barked() -> bool:
+    """Tell whether the watchdog has put its thresholds in force since it was set last."""
+
+def gc_set_guard(on: bool) -> None:
+    """Have explicit full collections inside a request scan next to nothing: what exists is frozen meanwhile.
+
+    Never where the program has frozen something itself.
+    """
