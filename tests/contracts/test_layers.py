@@ -49,7 +49,11 @@ THIRD_PARTY = {"click": "cli", "rich": "cli", "sitecustomize": "_bootstrap", "py
 
 # Layers without clock, file, socket, gc or extension. The module beside each does their input and output.
 PURE = {"profile": {"profile.files"}, "lint.rules": set(), "debug.handlers": set(), "debug.gate": set()} | {
-    f"pacer.{name}": set() for name in ("record", "reading", "stock", "policy", "explain", "simulate")
+    f"pacer.{name}": set()
+    for name in (
+        *("record", "reading", "stock", "explain", "simulate"),
+        *("policy", "bucket", "freezing", "growth", "learning", "limits", "placement", "shadow"),
+    )
 }
 IMPURE_MODULES = {
     *("asyncio", "gc", "http", "multiprocessing", "os", "pathlib", "random", "select", "shutil", "signal", "socket"),

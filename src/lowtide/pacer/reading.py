@@ -24,6 +24,7 @@ class Memory(NamedTuple):
         limit_bytes: the soft limit that holds for `working_set_bytes`; 0 without one.
         retained_bytes: free memory that the C library keeps; what an earlier trim has given back is not in it.
         is_leader: whether this worker holds its cgroup's lease, and may act for the limit.
+        stall_share: share of the last second in which some task waited for memory; 0.0 where the kernel does not say.
     """
 
     rss_bytes: int
@@ -31,6 +32,7 @@ class Memory(NamedTuple):
     limit_bytes: int
     retained_bytes: int
     is_leader: bool = True
+    stall_share: float = 0.0
 
 
 class Reading(NamedTuple):
@@ -70,6 +72,7 @@ class Act(Enum):
     FULL = "collect everything"
     FREEZE = "collect everything, then freeze"
     AUDIT = "unfreeze, collect everything, freeze"
+    THAW = "unfreeze, then collect everything"
     PRESSURE = "call the pressure callbacks"
     TRIM = "give free memory back to the system"
     RELEASE = "give the thresholds back to CPython and stop acting"
@@ -84,7 +87,8 @@ class Decision(NamedTuple):
         predicted_ns: the pause that is expected; 0 without a collection.
         goal_blocks: live blocks at which the next full collection is due; 0 while unknown.
         thresholds: what is to be in force afterwards.
-        reason: one clause for a person, for `status()` and the log; "" for NOTHING.
+        reason: one clause for a person, for `status()` and the log; "" for NOTHING, save once where there is something
+            to say.
     """
 
     act: Act

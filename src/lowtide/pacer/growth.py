@@ -1,0 +1,72 @@
+"""When a full collection is due: by how much the heap has grown, and by what such collections have found."""
+
+from lowtide.errors import SettingsError
+from lowtide.pacer.record import UNREAD, Collection
+
+RATIO_RANGE = 0.25, 2.0
+FLOOR_BLOCKS = 25_000  # about 2 MiB: below that a percentage of the heap is no growth
+TIME_SHARE = 0.02  # of wall time that full collections may take while the heap has not grown by the upper ratio
+LOW_YIELD, HIGH_YIELD = 0.01, 0.10  # of the objects looked at
+EVIDENCE_SECONDS = 600.0  # garbage of the old takes minutes to come to be; finding none earlier proves nothing
+
+
+class Growth:
+    """Count from the last full collection to the next one that is due.
+
+    Attributes:
+        live_blocks: after the last full collection; None until a reading says so.
+        ratio: of the live blocks, by which they must have grown; ignored where `percent` is set.
+        is_barren: the last one found next to nothing, after a time in which it could have.
+        is_fruitful: the last one found much.
+    """
+
+    def __init__(self, percent: int | None) -> None:
+        self.set_percent(percent)
+        self.live_blocks: int | None = None
+        self.ratio = RATIO_RANGE[0]
+        self.is_barren = False
+        self.is_fruitful = False
+        self._at_seconds = 0.0
+
+    def set_percent(self, percent: int | None) -> None:
+        if percent is not None and percent < 1:
+            raise SettingsError(f"percent must be >= 1 or None, got {percent}")
+        self.percent = percent
+
+    @property
+    def growth_ratio(self) -> float:
+        return self.ratio if self.percent is None else self.percent / 100
+
+    @property
+    def goal_blocks(self) -> int:
+        """Live blocks at which the next one is due; 0 while unknown."""
+        if self.live_blocks is None:
+            return 0
+        return self.live_blocks + max(FLOOR_BLOCKS, round(self.live_blocks * self.growth_ratio))
+
+    def helps(self, blocks: int) -> bool:
+        """Tell whether a collection may be expected to find something."""
+        return self.is_fruitful or (self.live_blocks is not None and blocks > self.live_blocks * (1 + HIGH_YIELD))
+
+    def is_due(self, blocks: int, now_seconds: float, predicted_ns: int) -> bool:
+        """Tell whether the heap has grown enough, and for long enough to be worth the pause."""
+        if self.live_blocks is None:
+            self.live_blocks = blocks
+        if blocks < self.goal_blocks:
+            return False
+        is_paid = now_seconds - self._at_seconds >= predicted_ns / 1e9 / TIME_SHARE
+        return is_paid or self.percent is not None or blocks >= self.live_blocks * (1 + RATIO_RANGE[1])
+
+    def collected(self, collection: Collection, now_seconds: float, *, was_due: bool) -> None:
+        """Begin anew after a full collection; one that was due also says how far apart they should be."""
+        self.live_blocks = None if collection.blocks_after == UNREAD else collection.blocks_after
+        elapsed_seconds, self._at_seconds = now_seconds - self._at_seconds, now_seconds
+        if not was_due:
+            return
+        found = collection.freed / max(collection.scanned, 1)
+        self.is_barren = found < LOW_YIELD and elapsed_seconds >= EVIDENCE_SECONDS
+        self.is_fruitful = found > HIGH_YIELD
+        if self.is_barren:
+            self.ratio = min(self.ratio * 2, RATIO_RANGE[1])
+        elif self.is_fruitful:
+            self.ratio = max(self.ratio / 2, RATIO_RANGE[0])

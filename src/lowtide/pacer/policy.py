@@ -1,0 +1,367 @@
+"""The control law: at each moment at which it is asked, what to do about memory."""
+
+from typing import NamedTuple
+
+from lowtide.pacer.bucket import Bucket
+from lowtide.pacer.freezing import Freezing
+from lowtide.pacer.growth import Growth
+from lowtide.pacer.learning import Pauses
+from lowtide.pacer.limits import Limit, Trim
+from lowtide.pacer.placement import Placement, fits
+from lowtide.pacer.reading import Act, Decision, Moment, Reading, Triple
+from lowtide.pacer.record import OWN_CAUSES, Collection
+from lowtide.pacer.shadow import Shadow
+from lowtide.units import format_bytes
+
+NEVER = 2**31 - 1  # as a threshold
+
+HOPELESS_GROWTH = 4.0  # times that at which a collection became due
+DRAIN_SHARE, TIGHT_DRAIN_SHARE = 0.05, 0.25
+CONFIRM_SECONDS = 1.0  # an act of which nothing is heard for so long did not happen
+LOOK_SECONDS = 0.1, 1.0  # how often to look at the clock, before the first freeze and after
+
+IN_REQUEST, BUSY, SAFE, IDLE = Moment
+FULL_ACTS = (Act.FULL, Act.FREEZE, Act.AUDIT, Act.THAW)
+
+
+class PolicyStatus(NamedTuple):
+    """What the policy holds to be true.
+
+    Args:
+        is_acting: False once it has given the thresholds back.
+        reason: what it last had to say.
+        thresholds: those that it holds to be in force.
+        live_blocks, goal_blocks: after the last full collection, and at which the next one is due; 0 while unknown.
+        full_pause_ns: predicted for the next full collection.
+        bucket_ns: the pacer's own time that has not drained yet.
+        throttled: how often the bucket was full when something was due.
+        outside_changes: of thresholds and of freezing, by others.
+        own_ns, stock_ns: time in collections since the comparison began, at most ten minutes ago, and what CPython's
+            own rules would have taken.
+        is_tight: whether the memory limit is near.
+        unreclaimable_bytes: in use when nothing helped against the limit any more; 0 unless given up.
+    """
+
+    is_acting: bool
+    reason: str
+    thresholds: Triple
+    live_blocks: int
+    goal_blocks: int
+    full_pause_ns: int
+    bucket_ns: int
+    throttled: int
+    outside_changes: int
+    own_ns: int
+    stock_ns: int
+    is_tight: bool
+    unreclaimable_bytes: int
+
+
+class _Asked(NamedTuple):
+    """An act of which nothing has been heard yet."""
+
+    act: Act
+    predicted_ns: int
+    at_seconds: float
+
+
+class Policy:
+    """Decide when to collect, freeze, trim and let go.
+
+    It has no clock and does nothing itself: whoever holds it asks `decide` at every request's end, idle moment and
+    tick, carries out the one act that it answers, puts the answer's thresholds in force, and tells what came of it. An
+    act that cannot be carried out may be dropped: the policy asks again.
+
+    Args:
+        thresholds: CPython's, as they were before; RELEASE gives them back.
+        percent: growth of live blocks that makes a full collection due, >= 1; None leaves it to what they yield.
+    """
+
+    def __init__(self, thresholds: Triple, percent: int | None = None) -> None:
+        self._stock = thresholds
+        self._bucket = Bucket()
+        self._pauses = Pauses()
+        self._growth = Growth(percent)
+        self._freezing = Freezing()
+        self._limit = Limit()
+        self._trim = Trim()
+        self._shadow = Shadow(thresholds, self._pauses, 0, 0.0)
+        self._placement = Placement()
+        self._asked: _Asked | None = None
+        self._now_seconds: float | None = None  # the readings' clock
+        self._clock = 0.0  # the policy's own: it never goes backwards
+        self._release: Decision | None = None
+        self._is_sized_by_others = thresholds[0] == 0
+        self._is_throttled = False
+        self._throttled = self._outside_changes = 0
+        self._reason = ""
+        self._in_force = thresholds  # what the last answer said
+        self._wanted: Triple = (thresholds[0], thresholds[1], NEVER)
+        self._resize()
+        self._wake()
+
+    def decide(self, reading: Reading) -> Decision:
+        """Answer what to do now.
+
+        *Cost:* about a microsecond while nothing is due.
+        """
+        moment = reading.moment
+        if (
+            self._asleep_from <= reading.now_seconds < self._asleep_until
+            and reading.blocks < self._asleep_below
+            and reading.memory is None
+            and reading.thresholds == self._in_force
+            and reading.is_enabled
+            and (moment is IN_REQUEST or reading.counts[0] < (self._busy_count if moment is BUSY else self._rest_count))
+        ):
+            return self._nothing
+        return self._look(reading)
+
+    def collected(self, collection: Collection) -> None:
+        """Learn from a collection, whoever asked for it; each once, in order."""
+        asked = self._asked if collection.cause in OWN_CAUSES else None
+        act = Act.NOTHING
+        if asked is not None:
+            act = asked.act
+            self._asked = None
+            self._bucket.fill(collection.pause_ns - asked.predicted_ns)
+        self._pauses.learn(collection)
+        if collection.generation == 2:
+            self._growth.collected(collection, self._clock, was_due=act in FULL_ACTS and self._freezing.is_warm)
+            self._placement.clear()
+            self._limit.collected(collection.rss_bytes)
+        was_warm = self._freezing.is_warm
+        self._freezing.collected(collection, act, self._growth, self._clock)
+        if was_warm:
+            self._shadow.collected(collection, self._freezing.tracked_objects)
+        elif self._freezing.is_warm:
+            self._shadow = Shadow(self._stock, self._pauses, self._freezing.tracked_objects, self._clock)
+        self._resize()
+        self._wake()
+
+    def trimmed(self, freed_bytes: int, took_seconds: float) -> None:
+        """Learn what a trim gave back."""
+        self._confirm(took_seconds)
+        self._trim.trimmed(freed_bytes, took_seconds, self._clock)
+
+    def pressured(self, took_seconds: float) -> None:
+        """Learn that the pressure callbacks have been called; what they freed, the next readings tell."""
+        self._confirm(took_seconds)
+
+    def set_percent(self, percent: int | None) -> int | None:
+        """Set the growth that makes a full collection due, >= 1, or None; return the one before."""
+        previous = self._growth.percent
+        self._growth.set_percent(percent)
+        self._wake()
+        return previous
+
+    def status(self) -> PolicyStatus:
+        return PolicyStatus(
+            is_acting=self._release is None,
+            reason=self._reason,
+            thresholds=self._in_force,
+            live_blocks=self._growth.live_blocks or 0,
+            goal_blocks=self._growth.goal_blocks,
+            full_pause_ns=self._pauses.predict_full(self._freezing.thawed_objects),
+            bucket_ns=round(self._bucket.level_ns),
+            throttled=self._throttled,
+            outside_changes=self._outside_changes,
+            own_ns=round(self._shadow.own_ns),
+            stock_ns=round(self._shadow.stock_ns),
+            is_tight=self._limit.is_tight,
+            unreclaimable_bytes=self._limit.unreclaimable_bytes,
+        )
+
+    # Between two decisions
+
+    def _wake(self) -> None:
+        """Look closely at the next reading."""
+        self._asleep_from = self._asleep_until = 0.0
+
+    def _sleep(self, r: Reading) -> None:
+        """Have the usual answer ready until something may be due."""
+        self._asleep_from = r.now_seconds
+        self._asleep_until = r.now_seconds + LOOK_SECONDS[self._freezing.is_warm]
+        self._asleep_below = 0 if self._placement.is_waiting else self._growth.goal_blocks
+
+    def _resize(self) -> None:
+        """Fit the young thresholds to the budget; small differences are not worth a change."""
+        young, middle, _ = self._wanted
+        if not self._is_sized_by_others:
+            new_young, new_middle = self._pauses.young_thresholds()
+            if abs(new_young - young) > young / 4 or new_middle != middle:
+                young, middle = new_young, new_middle
+                self._wanted = young, middle, NEVER
+        # Never later than CPython would: what a cycle holds may be large.
+        self._rest_count = max(1, min(young // 8, self._stock[0]))
+        self._busy_count = max(1, min(young // 2, self._stock[0]))
+
+    def _confirm(self, took_seconds: float) -> None:
+        predicted_ns = self._asked.predicted_ns if self._asked else 0
+        self._asked = None
+        self._bucket.fill(max(0.0, took_seconds) * 1e9 - predicted_ns)
+
+    def _advance(self, now_seconds: float) -> None:
+        previous, self._now_seconds = self._now_seconds, now_seconds
+        elapsed_seconds = 0.0 if previous is None else max(0.0, now_seconds - previous)
+        self._clock += elapsed_seconds
+        self._bucket.drain(elapsed_seconds, TIGHT_DRAIN_SHARE if self._limit.is_tight else DRAIN_SHARE)
+
+    # The decision
+
+    def _look(self, r: Reading) -> Decision:
+        if self._release:
+            return self._release
+        self._advance(r.now_seconds)
+        decision = self._give_way(r) or self._observe(r) or self._choose(r)
+        self._in_force = self._wanted
+        self._nothing = Decision(Act.NOTHING, "", 0, self._growth.goal_blocks, self._wanted)
+        self._sleep(r)
+        return decision or self._nothing
+
+    def _give_way(self, r: Reading) -> Decision | None:
+        """Adopt what others have changed, or let go."""
+        if r.thresholds != self._in_force:
+            self._outside_changes += 1
+            self._wanted = r.thresholds
+            self._is_sized_by_others = True
+            if r.thresholds[2] != NEVER:
+                return self._let_go("somebody else has set the thresholds", r.thresholds)
+            self._resize()
+            return self._say("somebody else has set the young thresholds; they stay")
+        if self._freezing.observe(r, self._clock):
+            self._outside_changes += 1
+            return self._say("somebody else has frozen or unfrozen; freezing is left to them")
+        return None
+
+    def _observe(self, r: Reading) -> Decision | None:
+        """Take in memory, and what CPython alone would have done by now."""
+        self._placement.observe(r.moment, self._clock)
+        if r.memory:
+            self._trim.observe(r.memory, self._clock)
+            self._limit.observe(r.memory, self._clock)
+        verdict = self._shadow.verdict(self._clock)
+        return self._let_go(verdict) if verdict else None
+
+    def _choose(self, r: Reading) -> Decision | None:
+        if self._asked and self._clock - self._asked.at_seconds < CONFIRM_SECONDS:
+            return None
+        self._asked = None
+        may_collect = r.is_enabled and self._wanted[0] > 0
+        decision = self._hold_limit(r, may_collect=may_collect)
+        if decision is None and may_collect:
+            decision = self._full(r) or self._young(r)
+        return decision or self._give_back(r)
+
+    def _hold_limit(self, r: Reading, *, may_collect: bool) -> Decision | None:
+        """Climb the ladder while memory is over its limit."""
+        limit = self._limit
+        if r.memory is None or not limit.is_over or (r.moment is IN_REQUEST and not limit.is_urgent(self._clock)):
+            return None
+        if not self._may_act():
+            return None
+        had_given_up = limit.has_given_up
+        helps = may_collect and self._growth.helps(r.blocks)
+        act = limit.climb(r.memory, self._clock, collecting_helps=helps, trimming_helps=self._trim.helps(self._clock))
+        if limit.has_given_up and not had_given_up:
+            used, allowed = format_bytes(limit.unreclaimable_bytes), format_bytes(limit.limit_bytes)
+            return self._say(f"gives up on the memory limit of {allowed}: {used} are in use, and nothing helps")
+        if act is Act.FULL:
+            act = self._freezing.full_act(self._growth, r.blocks)
+        return self._ask(r, act, "limit", "memory is over its limit")
+
+    def _full(self, r: Reading) -> Decision | None:
+        """Run the full collection that is due where it disturbs least."""
+        freezing, growth, is_tight = self._freezing, self._growth, self._limit.is_tight
+        scan_ns = self._pauses.predict_full(freezing.thawed_objects + r.counts[0])
+        is_urgent = is_tight
+        if freezing.is_first_due(r, self._clock):
+            act, reason = Act.FREEZE, "the program has warmed up"
+            is_urgent = r.moment is SAFE or r.moment is IDLE
+        elif is_tight and freezing.is_audit_due(self._clock, is_tight=True):
+            act, reason = Act.AUDIT, "memory is tight, and what is frozen may be garbage"
+        elif growth.is_due(r.blocks, self._clock, scan_ns) or self._limit.is_eaten(growth.growth_ratio):
+            act, reason = freezing.full_act(growth, r.blocks), "the heap has grown"
+        elif freezing.is_audit_due(self._clock, is_tight=False) and fits(r, self._predict(Act.AUDIT, r)):
+            act, reason = Act.AUDIT, "nobody has looked at what is frozen for an hour"
+        else:
+            self._placement.clear()
+            return None
+        pause_ns = self._predict(act, r)
+        grown_blocks = r.blocks - (growth.live_blocks or 0)
+        if not self._placement.permits(r, grown_blocks, pause_ns, self._clock, is_urgent=is_urgent):
+            return None
+        if not self._may_act():
+            if growth.is_fruitful and self._placement.overgrowth(grown_blocks) >= HOPELESS_GROWTH:
+                return self._let_go("garbage grows faster than the pacer may collect in its share of the time")
+            return None
+        if is_tight:
+            cause = "limit"
+        elif fits(r, pause_ns):
+            cause = "idle"
+        else:
+            cause = "growth" if freezing.is_warm else "safepoint"
+        return self._ask(r, act, cause, reason)
+
+    def _young(self, r: Reading) -> Decision | None:
+        """Keep automatic young collections out of requests."""
+        count = self._busy_count if r.moment is BUSY else self._rest_count
+        if r.moment is IN_REQUEST or r.counts[0] < count or not self._may_act():
+            return None
+        act = Act.MIDDLE if 2 * r.counts[1] > self._wanted[1] else Act.YOUNG
+        return self._ask(r, act, "idle" if r.moment is IDLE else "safepoint", "between requests")
+
+    def _give_back(self, r: Reading) -> Decision | None:
+        """Trim what nobody has wanted for a while."""
+        is_rest = r.moment is SAFE or r.moment is IDLE
+        if not is_rest or not self._trim.is_due(self._clock) or not self._may_act():
+            return None
+        return self._ask(r, Act.TRIM, "", "free memory has been of no use")
+
+    # Answers
+
+    def _may_act(self) -> bool:
+        """Tell whether the bucket allows an act; count the times that it begins not to."""
+        was_throttled, self._is_throttled = self._is_throttled, self._bucket.is_full
+        self._throttled += self._is_throttled and not was_throttled
+        return not self._is_throttled
+
+    def _predict(self, act: Act, r: Reading) -> int:
+        match act:
+            case Act.YOUNG:
+                return self._pauses.predict_young(r.counts)
+            case Act.MIDDLE:
+                return self._pauses.predict_middle(r.counts)
+            case Act.TRIM:
+                return self._trim.cost_ns
+            case Act.PRESSURE | Act.NOTHING:
+                return 0
+        return self._pauses.predict_full(self._freezing.objects(act) + r.counts[0])
+
+    def _ask(self, r: Reading, act: Act, cause: str, reason: str) -> Decision | None:
+        if act is Act.NOTHING:
+            return None
+        predicted_ns = self._predict(act, r)
+        self._bucket.fill(predicted_ns)
+        self._asked = _Asked(act, predicted_ns, self._clock)
+        is_collection = act is not Act.PRESSURE and act is not Act.TRIM
+        return Decision(
+            act,
+            cause if is_collection else "",
+            predicted_ns if is_collection else 0,
+            self._growth.goal_blocks,
+            self._wanted,
+            reason,
+        )
+
+    def _say(self, reason: str) -> Decision:
+        self._reason = reason
+        return Decision(Act.NOTHING, "", 0, self._growth.goal_blocks, self._wanted, reason)
+
+    def _let_go(self, reason: str, thresholds: Triple | None = None) -> Decision:
+        """Give back CPython's thresholds, those that others have set aside, for good."""
+        if thresholds is None:
+            thresholds = (*self._wanted[:2], self._stock[2]) if self._is_sized_by_others else self._stock
+        self._reason, self._wanted = reason, thresholds
+        self._release = Decision(Act.RELEASE, "", 0, 0, thresholds, reason)
+        return self._release
