@@ -66,6 +66,10 @@ bench: $(VENV)/ready ## measure every promise of benchmarks/budgets.toml, on 3.1
 pool-lab: $(VENV)/ready ## pool the demo service's hot path and measure the gain (10 minutes; ARGS=--quick: only the counts)
 	PYTHONPATH=memory-and-gc/pool-the-hot-path $(PY) -m pool_lab $(ARGS)
 
+.PHONY: gc-lab
+gc-lab: $(VENV)/ready ## see what the collector does to services under each policy (40 minutes; ARGS=--quick, --check)
+	PYTHONPATH=memory-and-gc/gc-forensics $(PY) -m gc_lab $(ARGS)
+
 ##@ Before a release
 .PHONY: test-all
 test-all: $(VENV)/ready test-c ## run everything: slow, browser and kernel tests, the C units

@@ -1,6 +1,7 @@
 """What was measured, as a table for people and as JSON for programs."""
 
 from collections import Counter
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -26,6 +27,11 @@ class Latency:
     def percentile(self, percent: float) -> float:
         """Return the latency in seconds that `percent` of the requests did not exceed; 0 when there were none."""
         return int(self._histogram.get_value_at_percentile(percent)) / 1e6 if self.count else 0.0
+
+    def recorded(self) -> Iterator[tuple[float, int]]:
+        """Yield (latency in seconds, requests that took it), ascending."""
+        for item in self._histogram.get_recorded_iterator():
+            yield item.value_iterated_to / 1e6, int(item.count_added_in_this_iter_step)
 
     def as_json(self) -> dict[str, float]:
         quantiles = {f"p{percent:g}": self.percentile(percent) for percent in PERCENTILES}
