@@ -3,7 +3,7 @@
 import itertools
 import math
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 from lowtide.pool.constructors import Constructor, Verdict, block_advice
@@ -17,6 +17,20 @@ MAX_HELD = 0.25  # of the bytes: above that it is not churn
 GROWTH_SIZES = 4  # so many large sizes of one place, each a few percent above the next smaller: something grows
 MAX_GROWTH = 2.1
 POINTER_BYTES = 8
+
+
+def _dict_tables_bytes() -> Iterator[int]:
+    """Yield the sizes that tables of dicts have: a header, an index, and entries for two thirds of it.
+
+    *Source:* CPython's dictobject.c, new_keys_object.
+    """
+    for log2_size in range(3, 33):
+        index_bytes = 1 if log2_size < 8 else 2 if log2_size < 16 else 4 if log2_size < 32 else 8
+        for entry_bytes in (16, 24):  # all keys are texts, or not
+            yield 32 + (index_bytes << log2_size) + (2 << log2_size) // 3 * entry_bytes
+
+
+DICT_TABLES_BYTES = frozenset(_dict_tables_bytes())
 
 CONTAINER, GROWING_CONTAINER = "list, dict or set", "growing list, dict or set"
 LIBRARY = "memory of a C library"
@@ -190,6 +204,7 @@ def _what(case: _Case, grows: bool) -> str:
     domain = _main_domain(case.blocks)
     # A bytearray's block has a byte more than the bytes; before 3.13 it is in obj, with str and bytes.
     is_of_pointers = domain == "mem" and all(block.size_bytes % POINTER_BYTES == 0 for block in case.blocks)
+    is_of_pointers |= all(block.size_bytes in DICT_TABLES_BYTES for block in case.blocks)  # before 3.13 they are in obj
     if is_of_pointers and block_advice(case.blocks[0].source) is None:
         return GROWING_CONTAINER if grows else CONTAINER
     if domain == "raw":

@@ -75,8 +75,8 @@ class Costs:
 
 
 def size_class(size_bytes: int) -> int:
-    """Round a size up to the power of two that is measured for it."""
-    return 1 << max(size_bytes - 1, 0).bit_length()
+    """Round a size to the power of two that is measured for it: the nearest, as a header goes beyond most of them."""
+    return 1 << round(math.log2(max(size_bytes, 1)))
 
 
 def figures(size_classes: Iterable[int], constructors: Iterable[Constructor]) -> int:

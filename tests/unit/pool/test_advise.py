@@ -101,6 +101,14 @@ def test_a_growing_list_gives_its_memory_back_when_cleared() -> None:
     assert "clear()" in one(blocks(80_000, domain="mem")).text
 
 
+@pytest.mark.parametrize("domain", ["obj", "mem"])
+@pytest.mark.parametrize("sizes", [[6512, 12992, 25968, 51904], [18448, 36888]], ids=["of texts", "of anything"])
+def test_the_table_of_a_dict_is_no_buffer_whatever_the_domain(sizes: list[int], domain: str) -> None:
+    advice = one(*(blocks(size, domain=domain) for size in sizes))
+
+    assert (advice.verdict, "clear()" in advice.text) == ("leave", True)
+
+
 def test_a_bytearray_is_told_from_a_list_by_its_odd_size_or_by_the_line_of_code() -> None:
     assert one(blocks(65537, domain="mem")).verdict == "pool"
     assert one(blocks(65536, domain="mem", source="scratch = bytearray(size)")).verdict == "pool"
@@ -189,5 +197,5 @@ def test_every_known_constructor_can_be_made_here(constructor: Constructor) -> N
     constructor.make()()
 
 
-def test_sizes_round_up_to_powers_of_two() -> None:
-    assert [size_class(size) for size in (4096, 4097, 65537)] == [4096, 8192, 131072]
+def test_a_block_costs_what_the_nearest_power_of_two_does_so_that_a_header_does_not_double_it() -> None:
+    assert [size_class(size) for size in (4096, 4129, 65537, 90_000, 100_000)] == [4096, 4096, 65536, 65536, 131072]
