@@ -1,0 +1,249 @@
+"""What a trace tells of its program: how objects are born, live and die, and what collecting them costs.
+
+All flows are per object of *net allocation*, as CPython's first count sees it under the settings of the trace: that is
+the clock of the collector, and the one thing that every collection of a trace reports.
+"""
+
+import math
+from collections.abc import Callable, Iterable, Sequence
+from itertools import pairwise
+from statistics import median
+from typing import NamedTuple
+
+from lowtide.pacer.record import UNREAD, Collection, Trace
+
+FULL = 2
+_MANY = 1000  # objects frozen at once; the interpreter's own are fewer
+_STEPS = 60  # of a bisection: beyond what a float can tell
+
+
+class Settled(NamedTuple):
+    """The part of a trace in which its settings were in force, and the state at its beginning.
+
+    Args:
+        first: index of its first collection in the trace.
+        is_frozen: whether the program froze its heap just before, or with the first collection.
+        since: why it begins there, for a person.
+    """
+
+    first: int
+    is_frozen: bool
+    since: str
+
+
+class Flows(NamedTuple):
+    """The program as the simulator sees it.
+
+    Args:
+        static: old objects that were there when the settings came into force.
+        kept: objects born per object of net allocation that live until a reference count frees them, or a collection.
+        garbage: objects born per object of net allocation that are cyclic garbage at the next collection.
+        lifetime: of a kept object, in objects of net allocation; inf where none has been seen to die.
+        cyclic: share of the kept objects that end as cyclic garbage.
+        passing: objects that a collection of generation 1 finds in use, moves on, and that are freed soon after.
+        rebound: objects of net allocation that one collection makes the count forget (see `pressure`).
+        interval: net allocation between two collections, as recorded.
+        blocks_of_object: blocks that one object of cyclic garbage held; 0 where none was freed by a full collection.
+        has_fulls: whether an automatic full collection told of lifetimes.
+    """
+
+    static: float
+    kept: float
+    garbage: float
+    lifetime: float
+    cyclic: float
+    passing: float
+    rebound: float
+    interval: float
+    blocks_of_object: float
+    has_fulls: bool
+
+    def pressure(self, threshold: int | None) -> float:
+        """Return how fast the first count grows under another threshold, as a multiple of the recorded speed.
+
+        None is for collections that run between requests, and 0 for none at all.
+
+        The count never falls below 0: what a collection found alive and a reference count frees right after it is not
+        subtracted. So the count runs ahead of what the program keeps, the more so the smaller the threshold is. The
+        count is a Brownian motion with drift that is reflected at 0; `rebound` is its one length.
+        """
+        useful = _useful(self.rebound, threshold + 1) if threshold else 1.0
+        return _useful(self.rebound, self.interval) / useful
+
+
+def settled(trace: Trace) -> Settled:
+    """Find where the settings of a trace came into force: what a program does while it starts is like no other part.
+
+    That is its gc.freeze(), else its first change of thresholds, in the first half; else its first request; else the
+    start.
+    """
+    collections = trace.collections
+    half_ns = (trace.header.start_ns + collections[-1].start_ns) // 2 if collections else 0
+    half = [c for c in collections if c.start_ns <= half_ns]
+    frozen, last_full = 0, -1
+    for i, c in enumerate(collections):
+        if c.frozen > frozen + _MANY and 0 <= last_full < len(half):
+            return Settled(last_full, is_frozen=True, since="gc.freeze()")
+        frozen = max(frozen, c.frozen)
+        last_full = i if c.generation == FULL else last_full
+    for i, (before, c) in enumerate(pairwise(half), 1):
+        if c.thresholds != before.thresholds:
+            return Settled(i, is_frozen=False, since="gc.set_threshold()")
+    served = next((i for i, c in enumerate(collections) if c.in_request or c.requests), None)
+    if served is None:
+        return Settled(0, is_frozen=False, since="its start")
+    return Settled(served, is_frozen=False, since="its first request")
+
+
+def flows(trace: Trace, part: Settled) -> Flows:
+    """Estimate the flows of a trace from the collections since its settings came into force."""
+    collections = trace.collections[part.first + part.is_frozen :]
+    before = trace.collections[max(0, part.first - 1 + part.is_frozen)]
+    net = max(1, sum(c.counts[0] for c in collections))
+    freed = sum(c.freed for c in collections if c.generation < FULL)
+
+    start = 0 if part.is_frozen else before.long_lived + before.pending
+    old = _old(collections, start)
+    window = net / max(1, sum(c.generation > 0 for c in collections))
+    interval = net / max(1, len(collections))
+    return Flows(
+        static=before.long_lived + before.pending,
+        kept=old.promoted / net / _survival(window / old.lifetime),
+        garbage=freed / net,
+        lifetime=old.lifetime,
+        cyclic=old.cyclic,
+        passing=old.passing,
+        rebound=interval * _inverse(lambda x: _useful(x, 1.0), _growth(collections, start)),
+        interval=interval,
+        blocks_of_object=_blocks_per_object(trace.collections),
+        has_fulls=old.has_fulls,
+    )
+
+
+def _growth(collections: Sequence[Collection], start: int) -> float:
+    """Return the share of the net allocation that was still there when it was counted again, or freed as garbage."""
+    fulls = [i for i, c in enumerate(collections) if c.generation == FULL]
+    if not fulls:
+        last, alive = len(collections) - 1, collections[-1].long_lived + collections[-1].pending - start
+    else:
+        # The last one of all may have come after the program let go of everything.
+        last = next((i for i in reversed(fulls) if collections[i].cause != "shutdown"), fulls[0])
+        alive = collections[last].long_lived - start
+    until = collections[: last + 1]
+    return (sum(c.freed for c in until) + alive) / max(1, sum(c.counts[0] for c in until))
+
+
+class _Old(NamedTuple):
+    promoted: float  # objects that came to be old and stayed
+    passing: float
+    lifetime: float
+    cyclic: float
+    has_fulls: bool
+
+
+def _old(collections: Sequence[Collection], start: int) -> _Old:
+    """Tell from the full collections what became of the objects that collections of generation 1 moved on.
+
+    Args:
+        collections: since the settings came into force.
+        start: old objects at that moment.
+    """
+    net = promoted = middles = freed = 0
+    seen: list[tuple[int, int, int, int, int]] = []
+    for c in collections:
+        net += c.counts[0]
+        if c.generation == 1:
+            middles += 1
+            promoted += max(0, c.scanned - c.freed)
+        elif c.generation == FULL and c.cause != "shutdown":
+            freed += c.freed
+            seen.append((net, max(0, c.long_lived - start), promoted, middles, freed))
+    if not promoted or not seen or not seen[-1][2]:
+        return _Old(promoted, 0.0, math.inf, 0.0, bool(seen))
+    until, alive, moved, middles, freed = seen[-1]
+    # Of a stream of one lifetime, what is alive at half time says how far it is from its plateau.
+    half = min(seen, key=lambda each: abs(each[0] - until / 2))[1]
+    growth = alive / half - 1 if half else 1.0
+    age = -2 * math.log(growth) if 0 < growth < 1 else 0.0 if growth >= 1 else math.inf
+    if age > 6 or len(seen) < 3:
+        age = _inverse(_survival, alive / moved)
+    stayed = min(moved, alive / _survival(age))
+    died = moved - alive
+    return _Old(
+        promoted=promoted * stayed / moved,
+        passing=(moved - stayed) / max(1, middles),
+        lifetime=until / age if age > 1e-6 else math.inf,
+        cyclic=min(1.0, freed / (stayed - alive)) if died > 0 and stayed > alive else 0.0,
+        has_fulls=True,
+    )
+
+
+def _survival(x: float) -> float:
+    """Return the share of a steady stream that is alive after `x` lifetimes of it."""
+    return -math.expm1(-x) / x if x > 1e-9 else 1.0
+
+
+def _useful(rebound: float, threshold: float) -> float:
+    """Return the share of the count that is growth, when it is reflected at 0 and collected at `threshold`."""
+    x = rebound / threshold
+    return 1 - x * -math.expm1(-1 / x) if x > 1e-9 else 1.0
+
+
+def _inverse(falling: Callable[[float], float], value: float) -> float:
+    """Solve falling(x) = value for x in 0 to 1,000."""
+    low, high = 0.0, 1000.0
+    for _ in range(_STEPS):
+        middle = (low + high) / 2
+        low, high = (middle, high) if falling(middle) > value else (low, middle)
+    return high
+
+
+def _blocks_per_object(collections: Iterable[Collection]) -> float:
+    told = [c for c in collections if c.generation == FULL and c.freed and c.blocks_after != UNREAD]
+    freed = sum(c.freed for c in told)
+    return max(0.0, sum(c.blocks_before - c.blocks_after for c in told) / freed) if freed else 0.0
+
+
+class Costs:
+    """What a collection of a given size takes: nanoseconds an object, learnt from the trace at every size it has.
+
+    An object of a large collection costs several times one of a small collection, which is in the processor's cache.
+
+    Args:
+        sized: collections, and how many objects each of them looked at, >= 1.
+
+    Attributes:
+        spread: by generation, recorded pauses as multiples of the predicted ones, ascending.
+    """
+
+    def __init__(self, sized: Sequence[tuple[Collection, float]]) -> None:
+        bins: dict[int, list[tuple[float, float]]] = {}
+        for c, size in sized:
+            bins.setdefault(round(2 * math.log(size)), []).append((math.log(size), c.pause_ns / size))
+        self._points = [
+            (median(at for at, _ in bins[key]), median(cost for _, cost in bins[key])) for key in sorted(bins)
+        ]
+        self.spread: dict[int, list[float]] = {}
+        for c, size in sized:
+            if predicted := self.pause_ns(size):
+                self.spread.setdefault(c.generation, []).append(c.pause_ns / predicted)
+        for ratios in self.spread.values():
+            ratios.sort()
+
+    @property
+    def largest(self) -> float:
+        """Objects of the largest collection that was seen."""
+        return math.exp(self._points[-1][0]) if self._points else 0.0
+
+    def pause_ns(self, size: float) -> float:
+        """Predict the pause of a collection that looks at `size` objects."""
+        if not self._points or size < 1:
+            return 0.0
+        at = math.log(size)
+        points = self._points
+        if at <= points[0][0]:
+            return points[0][1] * size
+        for (low, low_cost), (high, high_cost) in pairwise(points):
+            if at <= high:
+                return (low_cost + (high_cost - low_cost) * (at - low) / (high - low)) * size
+        return points[-1][1] * size

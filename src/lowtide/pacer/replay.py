@@ -1,0 +1,229 @@
+"""The program that a trace tells of, run again under other settings, one collection at a time."""
+
+import math
+from typing import NamedTuple
+
+from lowtide.pacer.flows import FULL, Costs, Flows, Settled
+from lowtide.pacer.policy import Policy
+from lowtide.pacer.reading import Act, Moment, Reading, Triple
+from lowtide.pacer.record import UNREAD, Collection, Trace
+from lowtide.pacer.stock import Stock
+
+_GOLDEN = 0.6180339887498949  # its multiples fall evenly between 0 and 1
+_BLOCKS_PER_OBJECT = 2.0  # where no full collection has freed anything: an object and what it holds
+_GENERATION = {Act.YOUNG: 0, Act.MIDDLE: 1, Act.FULL: FULL, Act.FREEZE: FULL, Act.AUDIT: FULL, Act.THAW: FULL}
+
+
+class Setting(NamedTuple):
+    """A policy to replay a trace under.
+
+    Args:
+        name: as the user wrote it.
+        thresholds: in force from when the program has started; a first one of 0 turns automatic collections off.
+        freeze: collect and gc.freeze() then.
+        act: the pacer acts.
+        percent: of the pacer; None leaves it to what collections yield.
+    """
+
+    name: str
+    thresholds: Triple
+    freeze: bool = False
+    act: bool = False
+    percent: int | None = None
+
+
+class Pause(NamedTuple):
+    """A predicted collection."""
+
+    generation: int
+    ns: float
+    is_outside: bool  # of any request, by the pacer's choice
+
+
+class Heap:
+    """Three generations of kept objects and of cyclic garbage, and the old ones that were there before."""
+
+    def __init__(self, flow: Flows, static: float, kept: float) -> None:
+        self._flow = flow
+        self.static = static
+        self.kept = [0.0, 0.0, kept]
+        self.garbage = [0.0, 0.0, 0.0]
+        self.frozen = 0.0
+        self.peak_objects = 0.0
+
+    @property
+    def objects(self) -> float:
+        return self.frozen + self.static + sum(self.kept) + sum(self.garbage)
+
+    def live(self, net: float) -> None:
+        """Let the program allocate and free, for `net` objects of the recorded count."""
+        flow = self._flow
+        decay = -math.expm1(-net / flow.lifetime)
+        for g, kept in enumerate(self.kept):
+            self.kept[g] -= kept * decay
+            self.garbage[g] += kept * decay * flow.cyclic
+        self.kept[0] += flow.kept * net
+        self.garbage[0] += flow.garbage * net
+        self.peak_objects = max(self.peak_objects, self.objects)
+
+    def collect(self, generation: int) -> tuple[float, float]:
+        """Collect; return how many objects were left, and how many were freed."""
+        upto = slice(generation + 1)
+        kept, freed = sum(self.kept[upto]), sum(self.garbage[upto])
+        self.garbage[upto] = self.kept[upto] = [0.0] * (generation + 1)
+        self.kept[min(generation + 1, FULL)] += kept
+        left = kept + (self._flow.passing if generation else 0.0) + (self.static if generation == FULL else 0.0)
+        return left, freed
+
+    def freeze(self) -> None:
+        self.frozen = self.objects
+        self.static, self.kept, self.garbage = 0.0, [0.0] * 3, [0.0] * 3
+
+    def unfreeze(self) -> None:
+        self.static += self.frozen
+        self.frozen = 0.0
+
+
+class Replay:
+    """One run. Its result: `pauses`, `peak_objects`, and the `largest` number of objects that a collection looked at.
+
+    Args:
+        trace: what was recorded.
+        part: from where on.
+        flow, costs: what the trace tells of its program.
+        setting: the policy.
+        is_start: whether `part` begins where the settings of the trace came into force, not later.
+    """
+
+    def __init__(
+        self, trace: Trace, part: Settled, flow: Flows, costs: Costs, setting: Setting, *, is_start: bool = True
+    ) -> None:
+        self._flow, self._costs, self._setting = flow, costs, setting
+        self._collections = trace.collections[part.first :]
+        before = trace.collections[max(0, part.first - 1)]
+        first = self._collections[0]
+        old = before.long_lived + before.pending
+        self._stock = Stock(
+            setting.thresholds, (0, *first.counts[1:]), long_lived=before.long_lived, pending=before.pending
+        )
+        self._skipped = int(
+            part.is_frozen and is_start
+        )  # the full collection before the freeze: the setting's, not the program's
+        static = flow.static if is_start or not part.is_frozen else 0.0
+        self._heap = Heap(flow, static, max(0.0, old - static))
+        self._policy = Policy(setting.thresholds, setting.percent) if setting.act else None
+        self._blocks_of_object = flow.blocks_of_object or _BLOCKS_PER_OBJECT
+        read = next((c.blocks_before for c in self._collections if c.blocks_before != UNREAD), 0)
+        self._other_blocks = read - self._heap.objects * self._blocks_of_object
+        self._draws = 0
+        self._rests = 0
+        self._now_ns = first.start_ns
+        self.pauses: list[Pause] = []
+        self.largest = 0.0
+
+    @property
+    def peak_objects(self) -> float:
+        return self._heap.peak_objects
+
+    def run(self) -> "Replay":
+        if self._setting.freeze:
+            self._collect(FULL)
+            self._freeze()
+        rest = 0.0
+        for i, c in enumerate(self._collections):
+            start_ns, length_ns = self._now_ns, c.start_ns - self._now_ns
+            pressure = self._flow.pressure(None if self._policy else self._stock.thresholds[0])
+            rest += c.counts[0] * pressure
+            whole = max(1.0, rest)
+            while rest >= 1:
+                step = min(int(rest), self._step)
+                rest -= step
+                self._now_ns = start_ns + round(length_ns * (1 - rest / whole))
+                self._heap.live(step / pressure)
+                due = self._stock.allocate(step)
+                if due is not None:
+                    self._collect(due)
+                elif self._policy:
+                    self._ask(self._policy)
+            self._now_ns = c.start_ns
+            if c.cause == "explicit" and i >= self._skipped:
+                self._collect(c.generation, cause="explicit")
+        return self
+
+    @property
+    def _step(self) -> int:
+        """How far to go before anything can happen: a collection, or a request's end."""
+        room = self._stock.room or 2**31
+        return min(room, max(1, self._stock.thresholds[0] // 8)) if self._policy else room
+
+    def _ask(self, policy: Policy) -> None:
+        """Ask the pacer, at a request's end."""
+        self._rests += 1
+        decision = policy.decide(
+            Reading(
+                now_seconds=self._now_ns / 1e9,
+                moment=Moment.SAFE,
+                idle_seconds=0.0,
+                counts=self._stock.counts,
+                thresholds=self._stock.thresholds,
+                is_enabled=True,
+                frozen=round(self._heap.frozen),
+                blocks=self._blocks,
+                requests_ended=self._rests,
+            )
+        )
+        self._stock.thresholds = decision.thresholds
+        generation = _GENERATION.get(decision.act)
+        if generation is None:
+            return
+        if decision.act in (Act.AUDIT, Act.THAW):
+            self._heap.unfreeze()
+        self._collect(generation, decision.cause, decision.predicted_ns)
+        if decision.act in (Act.AUDIT, Act.FREEZE):
+            self._freeze()
+
+    @property
+    def _blocks(self) -> int:
+        return max(0, round(self._other_blocks + self._heap.objects * self._blocks_of_object))
+
+    def _freeze(self) -> None:
+        self._heap.freeze()
+        self._stock.frozen()
+
+    def _collect(self, generation: int, cause: str = "", predicted_ns: int = 0) -> None:
+        counts, blocks = self._stock.counts, self._blocks
+        left, freed = self._heap.collect(generation)
+        size = max(left + freed, counts[0])
+        self.largest = max(self.largest, size)
+        ratios = self._costs.spread.get(generation) or [1.0]
+        self._draws += 1
+        pause_ns = self._costs.pause_ns(size) * ratios[int(self._draws * _GOLDEN % 1.0 * len(ratios))]
+        self.pauses.append(Pause(generation, pause_ns, is_outside=bool(cause) and cause != "explicit"))
+        thresholds = self._stock.thresholds
+        self._stock.collected(generation, round(left))
+        if self._policy:
+            self._policy.collected(
+                Collection(
+                    number=len(self.pauses),
+                    start_ns=self._now_ns,
+                    pause_ns=round(pause_ns),
+                    generation=generation,
+                    cause=cause or ("full" if generation == FULL else "young"),
+                    predicted_ns=predicted_ns,
+                    scanned=round(size),
+                    freed=round(freed),
+                    uncollectable=0,
+                    counts=counts,
+                    thresholds=thresholds,
+                    long_lived=self._stock.long_lived,
+                    pending=self._stock.pending,
+                    blocks_before=blocks,
+                    blocks_after=self._blocks,
+                    goal_blocks=0,
+                    rss_bytes=UNREAD,
+                    frozen=round(self._heap.frozen),
+                    requests=0,
+                    in_request=False,
+                    caller="",
+                )
+            )

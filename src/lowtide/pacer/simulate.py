@@ -1,0 +1,267 @@
+"""A recorded trace under another policy: what collecting would have cost, and how far that can be believed."""
+
+from collections.abc import Iterable, Sequence
+from typing import NamedTuple
+
+from lowtide.errors import SettingsError
+from lowtide.pacer.flows import Costs, Flows, Settled, flows, settled
+from lowtide.pacer.reading import Triple
+from lowtide.pacer.record import OWN_CAUSES, UNREAD, Collection, Trace
+from lowtide.pacer.replay import Pause, Replay, Setting
+from lowtide.units import format_count
+
+FEW = 8  # collections of a generation: with fewer, their quantiles and their number are hearsay
+
+
+class Quantiles(NamedTuple):
+    """Pauses of one generation, seconds."""
+
+    p50: float
+    p99: float
+    max: float
+
+
+class Prediction(NamedTuple):
+    """What a policy costs, from where the settings of the trace came into force to its end.
+
+    Args:
+        policy: its name.
+        gc_seconds: in collections, all threads.
+        request_seconds: of these, while a request waited.
+        collections: how many, by generation.
+        pauses: their quantiles by generation; None where there were none.
+        peak_blocks: live blocks of pymalloc at most; None where the trace does not tell.
+        errors: relative error of each figure in the trace's cross-check, by name as in `figures`; None: not known.
+        remarks: what the figures leave out, one clause each.
+    """
+
+    policy: str
+    gc_seconds: float
+    request_seconds: float
+    collections: Triple
+    pauses: tuple[Quantiles | None, Quantiles | None, Quantiles | None]
+    peak_blocks: int | None
+    errors: dict[str, float | None]
+    remarks: tuple[str, ...] = ()
+
+    def figures(self) -> dict[str, float | None]:
+        """Return the figures by name, as `errors` has them."""
+        return {
+            "gc_seconds": self.gc_seconds,
+            "request_seconds": self.request_seconds,
+            **{f"gen{g}_collections": n for g, n in enumerate(self.collections)},
+            **{f"gen{g}_p50": each and each.p50 for g, each in enumerate(self.pauses)},
+            **{f"gen{g}_p99": each and each.p99 for g, each in enumerate(self.pauses)},
+            **{f"gen{g}_max": each and each.max for g, each in enumerate(self.pauses)},
+            "peak_blocks": self.peak_blocks,
+        }
+
+
+def parse_policy(text: str, python: str) -> Setting:
+    """Read a policy such as `stock`, `threshold=50000` or `freeze+threshold=50000`.
+
+    Args:
+        text: parts joined by +.
+        python: version of the interpreter, whose own thresholds hold where the text has none.
+
+    Raises: SettingsError where it is none.
+    """
+    setting = Setting(text, default_thresholds(python))
+    for part in text.split("+"):
+        name, _, value = part.partition("=")
+        number = int(value) if value.isascii() and value.isdecimal() and 0 < len(value) < 11 else 0
+        if part == "freeze":
+            setting = setting._replace(freeze=True)
+        elif part == "disable":
+            setting = setting._replace(thresholds=(0, *setting.thresholds[1:]))
+        elif part == "act":
+            setting = setting._replace(act=True)
+        elif name == "threshold" and 1 <= number < 2**31:
+            setting = setting._replace(thresholds=(number, *setting.thresholds[1:]))
+        elif name == "percent" and number >= 1:
+            setting = setting._replace(act=True, percent=number)
+        elif text != "stock":
+            raise SettingsError(
+                "policy must be stock, freeze, threshold=N, disable, act, percent=N (N >= 1), or some of them joined"
+                f" by +, got {text[:60]!r}"
+            )
+    if setting.act and text not in ("act", f"percent={setting.percent}"):
+        raise SettingsError(
+            f"the pacer freezes and sets thresholds itself: expected act or percent=N alone, got {text!r}"
+        )
+    return setting
+
+
+def default_thresholds(python: str) -> Triple:
+    """Return the thresholds that an interpreter of this version starts with."""
+    major, minor = (int(part) for part in python.split(".")[:2])
+    return (2000 if (major, minor) >= (3, 13) else 700), 10, 10
+
+
+def simulate(trace: Trace, policies: Sequence[Setting]) -> list[Prediction]:
+    """Predict what each policy would have cost.
+
+    Returns: one prediction a policy, in order.
+    Raises: SettingsError where the trace says too little of anything.
+    *Cost:* about 10 µs a collection, recorded or predicted.
+    """
+    part = check(trace)
+    flow = flows(trace, part)
+    costs = _costs(trace, part, flow)
+    here = Replay(trace, part, flow, costs, _own(trace, part)).run()
+    errors = cross_check(trace, part)
+    peak = _peak_blocks(trace.collections[part.first :])
+    served = _request_share(trace.collections[part.first :])
+    found = []
+    for policy in policies:
+        replay = Replay(trace, part, flow, costs, policy).run()
+        grown = round((replay.peak_objects - here.peak_objects) * flow.blocks_of_object)
+        unknown = _unknown(flow, policy)
+        found.append(
+            _prediction(policy.name, replay.pauses, served, None if peak is None else max(0, peak + grown))._replace(
+                errors={name: None if name in unknown else error for name, error in errors.items()},
+                remarks=tuple(_remarks(flow, costs, policy, replay)),
+            )
+        )
+    return found
+
+
+def measured(trace: Trace) -> Prediction:
+    """Return the same figures as they were recorded."""
+    return _measured(trace.collections[check(trace).first :])
+
+
+def cross_check(trace: Trace, part: Settled) -> dict[str, float | None]:
+    """Fit the first half of a trace, predict the second under its own settings, and compare with what was recorded.
+
+    Returns: the relative error of each figure; None where there is too little to compare.
+    """
+    middle = (part.first + len(trace.collections)) // 2
+    second = trace.collections[middle:]
+    truth = _measured(second)
+    if middle - part.first < FEW:
+        return dict.fromkeys(truth.figures())
+    half = trace._replace(collections=trace.collections[:middle])
+    flow = flows(half, part)
+    own = _own(trace, part)._replace(freeze=False)
+    replay = Replay(trace, part._replace(first=middle), flow, _costs(half, part, flow), own, is_start=False).run()
+    peak = _peak_blocks(half.collections[part.first :])
+    predicted = _prediction("", replay.pauses, _request_share(half.collections[part.first :]), peak).figures()
+    return {name: _error(predicted[name], value) for name, value in truth.figures().items()}
+
+
+def _error(predicted: float | None, truth: float | None) -> float | None:
+    return abs(predicted / truth - 1) if predicted is not None and truth else None
+
+
+def check(trace: Trace) -> Settled:
+    """Find the part of a trace that its figures are about.
+
+    Raises: SettingsError where there is no collection in it, or the collector was another one.
+    """
+    if trace.header.incremental:
+        raise SettingsError(
+            f"python {trace.header.python} has the incremental collector of 3.14.0 to 3.14.4, which no rule here"
+            " describes; record the trace on 3.14.5 or later"
+        )
+    part = settled(trace)
+    if not any(c.counts[0] for c in trace.collections[part.first + part.is_frozen :]):
+        raise SettingsError("expected a trace with collections, got one with none; record for longer")
+    return part
+
+
+def _costs(trace: Trace, part: Settled, flow: Flows) -> Costs:
+    """Learn costs from the settled part, and from the program's start at sizes that the rest does not have."""
+    sized = [
+        (c, max(float(c.scanned), c.counts[0] * (flow.garbage + flow.kept) if c.generation == 0 else 1.0))
+        for c in trace.collections
+        if c.pause_ns
+    ]
+    later = sized[part.first :]
+    reach = min((size for _, size in later), default=0.0) / 2
+    return Costs([(c, size) for c, size in sized[: part.first] if size < reach] + later)
+
+
+def _own(trace: Trace, part: Settled) -> Setting:
+    """Return the settings under which a trace was recorded."""
+    if any(c.cause in OWN_CAUSES for c in trace.collections[part.first :]):
+        return Setting("as recorded", default_thresholds(trace.header.python), act=True)
+    return Setting("as recorded", trace.collections[-1].thresholds, part.is_frozen)
+
+
+# The figures
+
+
+def _measured(collections: Sequence[Collection]) -> Prediction:
+    seen = [c for c in collections if c.cause != "shutdown"]
+    pauses = [Pause(c.generation, c.pause_ns, is_outside=c.cause in OWN_CAUSES) for c in seen]
+    found = _prediction("as recorded", pauses, 0.0, _peak_blocks(collections))
+    return found._replace(request_seconds=sum(c.pause_ns for c in seen if c.in_request) / 1e9)
+
+
+def _prediction(policy: str, pauses: Sequence[Pause], served: float, peak_blocks: int | None) -> Prediction:
+    by_generation = [sorted(pause.ns for pause in pauses if pause.generation == g) for g in range(3)]
+    young, middle, full = (_quantiles(each) for each in by_generation)
+    numbers = tuple(map(len, by_generation))
+    return Prediction(
+        policy=policy,
+        gc_seconds=sum(pause.ns for pause in pauses) / 1e9,
+        request_seconds=served * sum(pause.ns for pause in pauses if not pause.is_outside) / 1e9,
+        collections=(numbers[0], numbers[1], numbers[2]),
+        pauses=(young, middle, full),
+        peak_blocks=peak_blocks,
+        errors={},
+    )
+
+
+def _quantiles(ascending: Sequence[float]) -> Quantiles | None:
+    if not ascending:
+        return None
+    last = len(ascending) - 1
+    return Quantiles(*(ascending[round(q * last)] / 1e9 for q in (0.5, 0.99, 1.0)))
+
+
+def _peak_blocks(collections: Iterable[Collection]) -> int | None:
+    return max((c.blocks_before for c in collections if c.blocks_before != UNREAD), default=None)
+
+
+def _request_share(collections: Sequence[Collection]) -> float:
+    """Return how much of automatic collections fell into requests; those come where objects are allocated."""
+    automatic = [c for c in collections if c.cause in ("young", "full")]
+    return sum(c.in_request for c in automatic) / max(1, len(automatic))
+
+
+# What cannot be known
+
+
+def _unknown(flow: Flows, setting: Setting) -> set[str]:
+    """Return the figures of which the cross-check says nothing, because the trace does not."""
+    lower = _is_lower(flow, setting)
+    full = {"gc_seconds", "request_seconds", "gen2_collections", "gen2_p50", "gen2_p99", "gen2_max"}
+    unknown = set() if flow.has_fulls else full
+    if lower:
+        unknown |= full | {f"gen{g}_{what}" for g in (0, 1) for what in ("collections", "p50", "p99", "max")}
+    return unknown
+
+
+def _is_lower(flow: Flows, setting: Setting) -> bool:
+    return 0 < setting.thresholds[0] < flow.interval / 4
+
+
+def _remarks(flow: Flows, costs: Costs, setting: Setting, replay: Replay) -> Iterable[str]:
+    if _is_lower(flow, setting):
+        yield (
+            f"recorded with a collection every {format_count(flow.interval)} objects: what lives shorter than that is"
+            " not in the trace, and makes more collections under a lower threshold than predicted; record under stock"
+        )
+    if not flow.has_fulls:
+        yield "no automatic full collection was recorded: how many there would be, and what they would free, is a guess"
+    if replay.largest > 2 * costs.largest:
+        yield (
+            f"looks at up to {format_count(replay.largest)} objects at once; the largest collection that was recorded"
+            f" looked at {format_count(costs.largest)}"
+        )
+    if not setting.thresholds[0]:
+        yield "nothing frees cyclic garbage: memory grows for as long as the program runs"
+    if setting.act:
+        yield "assumes a moment without a request whenever the pacer wants one; a saturated process has none"
