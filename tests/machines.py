@@ -42,6 +42,7 @@ def level_v2(
         f"{folder}/memory.stat": stat,
         f"{folder}/memory.events": "low 0\nhigh 3\nmax 5\noom 2\noom_kill 1\noom_group_kill 0\n",
         f"{folder}/memory.pressure": CALM,
+        f"{folder}/cgroup.events": "populated 1\nfrozen 0\n",
     }
 
 

@@ -88,6 +88,11 @@ class Cgroup(NamedTuple):
     reason: str
 
     @property
+    def has_own_pressure(self) -> bool:
+        """Whether `pressure_file` tells of the cgroup, and not of the whole system."""
+        return self.pressure_file.endswith("/memory.pressure")
+
+    @property
     def tightest(self) -> Level | None:
         """The level with the lowest limit; None without a limit."""
         return min((level for level in self.levels if level.limit_bytes), key=lambda it: it.limit_bytes, default=None)
@@ -244,7 +249,9 @@ def _limit(file: str) -> int:
 
 
 def _pressure_file(root: str, folders: list[str]) -> str:
-    candidates = [f"{folder}/memory.pressure" for folder in folders[:1]] + [f"{root}/proc/pressure/memory"]
+    # The root of the hierarchy tells the system's; it is the one cgroup without events.
+    own = [f"{folder}/memory.pressure" for folder in folders[:1] if os.path.exists(f"{folder}/cgroup.events")]
+    candidates = [*own, f"{root}/proc/pressure/memory"]
     return next((file for file in candidates if _PRESSURE.fullmatch(_read(file))), "")
 
 

@@ -165,7 +165,7 @@ def test_where_both_versions_are_mounted_the_one_with_the_memory_controller_coun
         "/web",
         level_v1(f"{MEMORY}/web", 60 * MIB, 100 * MIB, inactive_file=15 * MIB),
         level_v1(MEMORY, 900 * MIB),
-        {"sys/fs/cgroup/unified/web/memory.pressure": CALM},
+        {"sys/fs/cgroup/unified/web/memory.pressure": CALM, "sys/fs/cgroup/unified/web/cgroup.events": "populated 1\n"},
     )
     cgroup = find_cgroup(root)
     memory = cgroup.memory()
@@ -266,7 +266,16 @@ def test_the_cgroups_own_pressure_is_told(tmp_path: Path) -> None:
 def test_without_its_own_the_systems_pressure_is_told(tmp_path: Path) -> None:
     files = container_v2() | {"sys/fs/cgroup/memory.pressure": "", "proc/pressure/memory": WAITING}
 
-    assert find_cgroup(lay_out(tmp_path, files)).pressure() == (12.5, 2.5, 4.25, 1.25)
+    cgroup = find_cgroup(lay_out(tmp_path, files))
+
+    assert cgroup.pressure() == (12.5, 2.5, 4.25, 1.25)
+    assert not cgroup.has_own_pressure
+
+
+def test_the_pressure_of_the_hierarchys_root_is_the_systems(tmp_path: Path) -> None:
+    root = hybrid(tmp_path, "/", level_v1(MEMORY, MIB), {"sys/fs/cgroup/unified/memory.pressure": WAITING})
+
+    assert not find_cgroup(root).has_own_pressure
 
 
 def test_a_kernel_that_does_not_tell_pressure_is_no_error(tmp_path: Path) -> None:
