@@ -25,15 +25,14 @@ HEARTBEAT_SECONDS = 1.0  # a wait is interrupted this often even if nothing is w
 FIRST_PAUSE_SECONDS = 0.01  # until a wait that goes on is reported again; then it doubles
 CHECK_SECONDS = 0.05  # between two looks at a loop without a selector, while something is wanted
 LATE_SECONDS = 0.002  # a timer that is later than this had something before it
-INSTANT_SECONDS = 50e-6  # what returns sooner than this had something ready: it was no wait
+INSTANT_SECONDS = 50e-6  # a selector that returns sooner had something ready
 LONG_SECONDS = 0.1  # a pause is small beside what a request has waited then, should a thread execute it after all
-KEPT = 64  # gaps, to learn from
+KEPT = 64  # waits, to learn from
 
 wanted = False  # set while a longer pause is due: only then a loop is asked twice a turn
 
-_hooks: "set[ReferenceType[_SelectorHook | _TimerHook]]" = (
-    set()
-)  # a plain set: it can be copied while another thread adds to it
+# A plain set of references: unlike a WeakSet it can be copied while another thread adds to it.
+_hooks: "set[ReferenceType[_SelectorHook | _TimerHook]]" = set()
 _timers: "WeakKeyDictionary[Any, _TimerHook]" = WeakKeyDictionary()
 
 
@@ -96,7 +95,9 @@ class _SelectorHook:
         self._replaced: Callable[[float | None], list[Any]] | None = None  # another's, who did the same before
         self._select: Callable[[Any, float | None], list[Any]] = type(selector).select
         self._gaps: deque[float] = deque(maxlen=KEPT)
-        self._since: float | None = None  # when the wait began that goes on
+        self._since: float | None = None  # when the wait began that goes on; timers do not end it, only events do
+        self._due = 0.0  # when it is reported next, at the latest
+        self._is_new = True  # it has only begun, or a timer has run since
         self._is_released = True
         self._is_in_place = False
 
@@ -130,30 +131,35 @@ class _SelectorHook:
         return self._select(self._selector(), timeout)
 
     def select(self, timeout: float | None = None) -> list[Any]:
-        if self._is_released or (timeout is not None and timeout <= 0) or not boundaries.is_listening():
+        if self._is_released or not boundaries.is_listening():
             self._since = None
             return self._ask(timeout)
+        if timeout is not None and timeout <= 0:
+            events = self._ask(timeout)
+            if events:
+                self._since = None
+            return events
         now = monotonic()
         if self._since is None:
-            self._since = now
-            pause = 0.0 if wanted else HEARTBEAT_SECONDS
-        else:
-            pause = HEARTBEAT_SECONDS
-            if wanted:
-                pause = min(pause, max(FIRST_PAUSE_SECONDS, now - self._since))
+            self._since, self._due, self._is_new = now, now + HEARTBEAT_SECONDS, True
+        due = self._due
+        if wanted:
+            due = now if self._is_new else min(due, now + max(FIRST_PAUSE_SECONDS, now - self._since))
+        pause = max(0.0, due - now)
         is_last = timeout is not None and timeout <= pause
         events = self._ask(timeout if is_last else pause)
         after = monotonic()
-        waited = after - self._since
-        if events or is_last:
+        if events:
+            if after - now >= INSTANT_SECONDS:  # else it has come earlier, nobody knows when
+                self._gaps.append(after - self._since)
             self._since = None
-            if waited >= INSTANT_SECONDS:
-                self._gaps.append(waited)
-            return events
-        left = float("inf") if timeout is None else timeout - (after - now)
-        _tell(min(predict(self._gaps, waited), left), waited)
-        if monotonic() - after > LATE_SECONDS:
-            self._since = None  # it was used; what comes is another wait
+        elif is_last:
+            self._is_new = True
+        else:
+            self._is_new, self._due = False, after + HEARTBEAT_SECONDS
+            waited = after - self._since
+            left = float("inf") if timeout is None else timeout - (after - now)
+            _tell(min(predict(self._gaps, waited), left), waited)
         return events
 
 

@@ -158,6 +158,18 @@ def test_a_wait_that_goes_on_is_told_again_with_longer_hopes(
     assert len(told) < 12, "the pauses in between double"
 
 
+def test_a_timer_does_not_end_a_wait_but_its_hopes(told: list[float]) -> None:
+    """A server's own clockwork runs ten times a second; what matters is that nobody asks it for anything."""
+
+    async def tick() -> None:
+        for _ in range(15):
+            await asyncio.sleep(0.02)
+
+    run(tick)
+    assert max(told) > 0.02 / 9, "it has waited longer than from one timer to the next"
+    assert max(told) <= 0.02
+
+
 def test_where_nothing_is_wanted_the_selector_is_asked_once_a_turn(
     told: list[float], monkeypatch: pytest.MonkeyPatch
 ) -> None:
