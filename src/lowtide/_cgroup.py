@@ -193,27 +193,35 @@ def _mounts(file: str) -> Iterator[_Mount]:
 
 def _folders(root: str, mounts: list[_Mount], version: int, path: str) -> list[str]:
     """List the folders of a cgroup and its ancestors, itself first, in the mount that shows most of them."""
-    found: list[list[str]] = [[]]
+    own: list[list[str]] = []
+    outer: list[list[str]] = []
     for mount in mounts:
-        below = _below(path, mount.root) if mount.version == version else None
-        if below is None:
+        folder = root + mount.point
+        below = _below(path, mount.root)
+        if mount.version != version:
             continue
-        names = below.split("/")[1:]
-        chain = ["/".join((root + mount.point, *names[:n])) for n in range(len(names), -1, -1)]
-        if os.path.isdir(chain[0]):
-            found.append(chain)
-    return max(found, key=len)
+        if below is not None and os.path.isdir(folder + below):
+            names = below.split("/")[1:]
+            own.append(["/".join((folder, *names[:n])) for n in range(len(names), -1, -1)])
+        elif _is_ancestor(mount.root, path):
+            outer.append([folder])  # its limit holds for us too; by what names we are reached from it cannot be known
+    return max(own or outer, key=len, default=[])
+
+
+# Cgroups outside the namespace have names that begin with as many `/..` as lead there from its root.
 
 
 def _below(path: str, root: str) -> str | None:
     """Return what leads from the cgroup `root` to the cgroup `path`; None where it is not below."""
-    if root == "/":
-        # Outside the cgroup namespace, names begin with as many `/..` as lead there from its root.
-        return None if f"{path}/".startswith("/../") else path.rstrip("/")
-    if f"{path}/".startswith(f"{root}/"):
-        return path[len(root) :]
-    # An ancestor of the namespace's root: its limit holds for us, by what names it is reached cannot be known.
-    return "" if set(root.split("/")) == {"", ".."} else None
+    if not f"{path}/".startswith(f"{root.rstrip('/')}/"):
+        return None
+    below = path[len(root.rstrip("/")) :].rstrip("/")
+    return None if f"{below}/".startswith("/../") else below
+
+
+def _is_ancestor(root: str, path: str) -> bool:
+    """Tell whether `root` is further outside the namespace than `path`."""
+    return set(root.split("/")) == {"", ".."} and root.count("/..") > path.split("/").count("..")
 
 
 def _levels(version: int, folders: list[str]) -> tuple[Level, ...]:

@@ -127,6 +127,20 @@ def test_a_mount_from_outside_the_namespace_shows_an_ancestor(tmp_path: Path) ->
     assert [level.limit_bytes for level in cgroup.levels] == [10 * MIB]
 
 
+def test_a_mount_made_within_the_namespace_says_more_than_one_from_outside(tmp_path: Path) -> None:
+    cgroup = find_cgroup(nested(tmp_path, "/", ("/../..", "/sys/fs/cgroup"), ("/", "/mnt")))
+
+    assert [level.limit_bytes for level in cgroup.levels] == [20 * MIB]
+
+
+@pytest.mark.parametrize("path", ["/../..", "/../../other"])
+def test_what_is_not_below_a_mount_is_not_looked_for_above_it(path: str, tmp_path: Path) -> None:
+    root = nested(tmp_path, path, ("/..", "/sys/fs/cgroup"))
+    lay_out(tmp_path, level_v2("sys/fs", MIB, MIB) | level_v2("sys/fs/other", MIB, MIB))
+
+    assert find_cgroup(root).reason == f"the files of cgroup {path} are not mounted here"
+
+
 def test_a_process_moved_out_of_its_namespace_is_found_from_an_outer_mount_only(tmp_path: Path) -> None:
     inner = find_cgroup(nested(tmp_path / "inner", "/../other", ("/", "/sys/fs/cgroup")))
     root = nested(tmp_path / "outer", "/../other", ("/..", "/sys/fs/cgroup"))
