@@ -19,7 +19,7 @@ from tools.openload import OpenloadError, Scenario, run
 
 WORKERS = 8
 COMPARED = ("stock", "disable", "pacer")
-LIMIT_BYTES = 640 << 20
+LIMIT_BYTES = 448 << 20
 UNLIMITED_BYTES = 4 << 30
 RATE = 400
 _START_SECONDS, _STOP_SECONDS = 30, 30

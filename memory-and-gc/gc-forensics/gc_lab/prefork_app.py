@@ -34,7 +34,7 @@ def application(_: dict[str, Any], start_response: Callable[..., object]) -> Ite
         sessions[number] = Upload(number)
         if len(sessions) > SESSIONS:
             sessions.popitem(last=False)
-        body = json.dumps(page(items, number % 1000, rows=30)["rows"][:10]).encode()
+        body = json.dumps(page(items, number % 1000, rows=15)["rows"][:10]).encode()
     start_response("200 OK", [("Content-Length", str(len(body)))])
     return [body]
 

@@ -71,11 +71,11 @@ def page(items: list[Item], number: int, rows: int = 500) -> dict[str, Any]:
 def static_heap(objects: int) -> Handler:
     """A large heap that never dies; requests leave no cycle, and their answers stay in a cache for a while."""
     items = catalogue(objects)
-    recent: deque[list[Any]] = deque(maxlen=200)
+    recent: deque[list[Any]] = deque(maxlen=300)
 
     def answer(number: int) -> bytes:
         found = page(items, number)
-        recent.append(found["rows"][::2])
+        recent.append(found["rows"][::5])
         return json.dumps(found["rows"][:10]).encode()
 
     return answer
