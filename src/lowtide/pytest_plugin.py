@@ -99,7 +99,8 @@ def _bound(marker: pytest.Mark) -> int:
 def _message(test: str, bound: int, result: "AllocResult") -> str:
     settled = "" if result.settled else "; the count did not settle: does the test keep something?"
     lines = [
-        f"{test} allocates {_decimal(result.blocks)} blocks ({_decimal(result.bytes)} bytes) a run, "
+        f"{test} allocates {_decimal(result.blocks)} block{'s' * (result.blocks != 1)} "
+        f"({_decimal(result.bytes)} bytes) a run, "
         f"max_allocs allows {bound} (mean of {RUNS} runs{settled})",
         f"{'blocks':>8} {'bytes':>10}  site",
         *(

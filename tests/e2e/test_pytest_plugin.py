@@ -53,6 +53,21 @@ def test_pools_check_under_pytest(project: pytest.Pytester) -> None:
     result.stdout.fnmatch_lines(["lowtide: LOWTIDE_POOL_CHECK=1,seed=*", "*PoolMisuseError: pool 'items'*put twice"])
 
 
+def test_a_report_shows_lines_of_the_test_alone(project: pytest.Pytester) -> None:
+    tests = """
+    def test_use_after_put():
+        pool = Pool(Item, reset=reset)
+        item = pool.get()
+        pool.put(item)
+        item.owner
+    """
+
+    result = run(project, MISUSE + tests)
+
+    result.assert_outcomes(failed=2)
+    result.stdout.no_fnmatch_line("*pool?check*.py*")
+
+
 def test_the_variable_switches_it_off(project: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("LOWTIDE_POOL_CHECK", "0")
 
@@ -181,10 +196,10 @@ def test_the_hot_path_of_the_pools_allocates_nothing_and_one_allocation_turns_it
     result.assert_outcomes(passed=1, failed=2)
     result.stdout.fnmatch_lines(
         [
-            "test_pool allocates 1 blocks (1033 bytes) a run, max_allocs allows 0 (mean of 10 runs)",
+            "test_pool allocates 1 block (1033 bytes) a run, max_allocs allows 0 (mean of 10 runs)",
             "  blocks      bytes  site",
             "       1       1033  *test_pool */test_*.py:*",
-            "test_buffer allocates 1 blocks*",
+            "test_buffer allocates 1 block *",
         ]
     )
 

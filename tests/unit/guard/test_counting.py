@@ -228,6 +228,15 @@ def test_pools_in_check_mode_count_as_in_production() -> None:
         pool.put(item)
 
 
+def test_a_lease_in_check_mode_counts_as_in_production() -> None:
+    def use(pool: BufferPool) -> None:
+        with pool.lease(65_536):
+            pass
+
+    checked, production = (guard.allocs_per_run(use, BufferPool(check=check)) for check in (True, False))
+    assert (checked.blocks, checked.bytes) == (production.blocks, production.bytes)
+
+
 def test_check_mode_that_is_first_needed_during_a_count_checks_afterwards() -> None:
     program = """
 import lowtide

@@ -19,6 +19,8 @@ from lowtide.pool.check.traces import LEASE, Trace, capture
 if TYPE_CHECKING:
     from lowtide.pool.check.fingerprint import Fingerprint
 
+__tracebackhide__ = True  # pytest: see pools.py
+
 NOT_WORTH_POOLING = (int, float, bool, str, bytes)
 DROPPED_OF_PUT = 1 / 4
 

@@ -15,6 +15,8 @@ from typing import Any, Protocol
 from lowtide._pool import Buffer, BufferPool
 from lowtide.pool.check.traces import Trace
 
+__tracebackhide__ = True  # pytest: see pools.py
+
 FILL = 0xDB
 
 # What may be asked of a tombstone: what it is, how large, and what the interpreter asks when it ends.
