@@ -29,6 +29,7 @@ def command(ctx: click.Context) -> None:
 
 @command.command(
     "advise",
+    short_help="Rank places by what pooling would save; say why not.",
     epilog="""\b
     Examples:
       lowtide run -m uvicorn app:app           take a profile under load, then

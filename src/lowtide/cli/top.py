@@ -4,6 +4,7 @@ import click
 
 from lowtide.cli import inputs, options, outputs
 from lowtide.profile.ops import By
+from lowtide.units import format_count
 
 TITLE_FILES = 3
 
@@ -39,4 +40,7 @@ def command(
     """
     profile = inputs.read(files, max_bytes, focus, ignore)
     title = " + ".join(files) if len(files) <= TITLE_FILES else f"{files[0]} + {len(files) - 1} more"
+    processes = sum(comment.startswith("process ") for comment in profile.comments)
+    if processes > 1:  # a folder may hold more of them than one thinks: those of earlier runs
+        title += f" ({format_count(processes)} processes)"
     outputs.show_ranking(profile, title, limit=limit, sample_type=sample_type, by=by, output_format=output_format)

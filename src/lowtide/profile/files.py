@@ -49,7 +49,9 @@ def write_bytes(file: str | os.PathLike[str] | BinaryIO, data: bytes) -> None:
         with temporary.open("xb") as stream:
             stream.write(data)
         temporary.replace(path)
-    except BaseException:
+    except BaseException as error:
         with suppress(OSError):
             temporary.unlink()
+        if isinstance(error, OSError):
+            error.filename = os.fspath(file)  # nobody asked for the temporary one
         raise

@@ -17,6 +17,11 @@ class Profile(ProfileData):
 
     __slots__ = ()
 
+    def __repr__(self) -> str:
+        # Of a service it would be megabytes, in a debugger or in the report of a failed test.
+        columns = ", ".join(kind.type for kind in self.sample_types)
+        return f"<Profile: {len(self.samples)} samples of {columns or 'nothing'}>"
+
     @classmethod
     def read(cls, file: str | os.PathLike[str] | BinaryIO, *, max_bytes: int = pprof.MAX_BYTES) -> "Profile":
         """Read a pprof file, gzipped or not: lowtide's, Go's or another tool's.

@@ -33,6 +33,10 @@ def test_top_adds_files_up(rows: Rows) -> None:
     assert [(row["name"], row["flat"]) for row in rows("top", "-n", "2", "lowtide-out")] == expected
 
 
+def test_top_tells_of_how_many_processes_a_folder_holds_profiles(run: Run) -> None:
+    assert run("top", "lowtide-out").startswith("lowtide-out (2 processes): inuse_space 18 KiB")
+
+
 def test_top_reads_standard_input(run: Run, out: Path) -> None:
     from_file = run("top", "new.pb.gz").splitlines()[1:]
 

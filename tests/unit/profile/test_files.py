@@ -66,6 +66,13 @@ def test_a_failed_write_leaves_the_old_file_and_nothing_else(tmp_path: Path) -> 
     assert list(tmp_path.iterdir()) == [path]
 
 
+def test_a_write_that_fails_names_the_file_that_was_asked_for(tmp_path: Path) -> None:
+    with pytest.raises(FileNotFoundError) as failure:
+        PROFILE.write(tmp_path / "missing" / "heap.pb.gz")
+    assert failure.value.filename == str(tmp_path / "missing" / "heap.pb.gz")
+    assert str(failure.value) == f"[Errno 2] No such file or directory: '{tmp_path}/missing/heap.pb.gz'"
+
+
 def test_a_profile_that_does_not_fit_the_format_leaves_the_old_file(tmp_path: Path) -> None:
     path = tmp_path / "heap.pb.gz"
     path.write_bytes(b"old")

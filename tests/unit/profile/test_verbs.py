@@ -18,6 +18,11 @@ def test_ranking_and_drawing_take_any_profile(profile: Profile) -> None:
 
 
 @given(any_profiles())
+def test_a_profile_is_shown_in_a_line(profile: Profile) -> None:
+    assert repr(profile).startswith(f"<Profile: {len(profile.samples)} samples of ")
+
+
+@given(any_profiles())
 def test_selections_can_be_written(profile: Profile) -> None:
     for selection in (profile.focus("a"), profile.ignore("a")):
         assert decode(encode(selection), Profile).samples == selection.samples
