@@ -14,17 +14,17 @@ class Freezing:
     """Keep account of frozen objects.
 
     Attributes:
-        thawed_objects: that the next full collection looks at, the youngest generation aside.
-        frozen_objects: that it does not.
+        frozen_objects: that the next full collection does not look at.
         is_warm: the first freeze has been.
         is_ours: nobody else has frozen or unfrozen; else nothing is frozen or unfrozen any more.
     """
 
     def __init__(self) -> None:
-        self.thawed_objects = self.frozen_objects = 0
+        self.frozen_objects = 0
         self.is_warm = False
         self.is_ours = True
         self._left_objects = 0  # by the last full collection, and not frozen
+        self._pending_objects = 0  # that became old since, though they may have been freed
         self._frozen_blocks = 0
         self._is_tenured = False
         self._is_thaw_due = False
@@ -34,7 +34,8 @@ class Freezing:
 
     @property
     def tracked_objects(self) -> int:
-        return self.thawed_objects + self.frozen_objects
+        """How many there are, at most, the youngest aside."""
+        return self._left_objects + self._pending_objects + self.frozen_objects
 
     def observe(self, reading: Reading, now_seconds: float) -> bool:
         """Take note of a reading; tell whether somebody else has frozen or unfrozen since the last one."""
@@ -68,14 +69,17 @@ class Freezing:
             return Act.THAW
         return Act.FREEZE if growth.is_barren and blocks > TENURE_GROWTH * self._frozen_blocks else Act.FULL
 
-    def objects(self, act: Act) -> int:
-        """Return how many objects this collection would look at."""
-        return self.tracked_objects if act in (Act.AUDIT, Act.THAW) else self.thawed_objects
+    def objects(self, act: Act, grown_blocks: int) -> int:
+        """Return how many objects this collection would look at, the youngest aside."""
+        thawed = self._left_objects + min(self._pending_objects, max(0, grown_blocks))
+        return thawed + self.frozen_objects if act in (Act.AUDIT, Act.THAW) else thawed
 
     def collected(self, collection: Collection, act: Act, growth: Growth, now_seconds: float) -> None:
         """Account for a collection; `act` is what the policy asked for, NOTHING where it did not."""
         if collection.generation < 2:
-            self.thawed_objects = self._left_objects + collection.pending
+            if not self.is_warm:
+                self._left_objects = collection.long_lived  # by a collection of before our time
+            self._pending_objects = collection.pending
             return
         left = collection.long_lived
         if act in (Act.AUDIT, Act.THAW):
@@ -86,10 +90,12 @@ class Freezing:
             self.frozen_objects += left
             self._frozen_blocks = max(collection.blocks_after, 0)
             self._is_tenured = self.is_warm
-            self.is_warm = True
+            if not self.is_warm:
+                self.is_warm = True
+                self._looked_seconds = now_seconds
             left = 0
         if act in (Act.FREEZE, Act.AUDIT, Act.THAW):
             self._seen = None  # the next reading says what is frozen now
         # What was frozen late may have died since, as what was not frozen did.
         self._is_thaw_due = self._is_tenured and growth.is_fruitful
-        self._left_objects = self.thawed_objects = left
+        self._left_objects, self._pending_objects = left, 0

@@ -3,9 +3,8 @@
 from lowtide.errors import SettingsError
 from lowtide.pacer.record import UNREAD, Collection
 
-RATIO_RANGE = 0.25, 2.0
+RATIO_RANGE = 0.20, 1.0  # CPython alone waits for 25 %, and has no need to find a place
 FLOOR_BLOCKS = 25_000  # about 2 MiB: below that a percentage of the heap is no growth
-TIME_SHARE = 0.02  # of wall time that full collections may take while the heap has not grown by the upper ratio
 LOW_YIELD, HIGH_YIELD = 0.01, 0.10  # of the objects looked at
 EVIDENCE_SECONDS = 600.0  # garbage of the old takes minutes to come to be; finding none earlier proves nothing
 
@@ -27,6 +26,7 @@ class Growth:
         self.is_barren = False
         self.is_fruitful = False
         self._at_seconds = 0.0
+        self._seen_blocks = self._stale_blocks = UNREAD
 
     def set_percent(self, percent: int | None) -> None:
         if percent is not None and percent < 1:
@@ -44,22 +44,27 @@ class Growth:
             return 0
         return self.live_blocks + max(FLOOR_BLOCKS, round(self.live_blocks * self.growth_ratio))
 
-    def helps(self, blocks: int) -> bool:
-        """Tell whether a collection may be expected to find something."""
-        return self.is_fruitful or (self.live_blocks is not None and blocks > self.live_blocks * (1 + HIGH_YIELD))
-
-    def is_due(self, blocks: int, now_seconds: float, predicted_ns: int) -> bool:
-        """Tell whether the heap has grown enough, and for long enough to be worth the pause."""
+    def grown_blocks(self, blocks: int) -> int:
+        """Return by how much the heap has grown; a count from before the last collection says nothing."""
+        self._seen_blocks = blocks
+        if blocks == self._stale_blocks:
+            return 0
+        self._stale_blocks = UNREAD
         if self.live_blocks is None:
             self.live_blocks = blocks
-        if blocks < self.goal_blocks:
-            return False
-        is_paid = now_seconds - self._at_seconds >= predicted_ns / 1e9 / TIME_SHARE
-        return is_paid or self.percent is not None or blocks >= self.live_blocks * (1 + RATIO_RANGE[1])
+        return blocks - self.live_blocks
+
+    def helps(self, grown_blocks: int) -> bool:
+        """Tell whether a collection may be expected to find something."""
+        return self.is_fruitful or grown_blocks > (self.live_blocks or 0) * HIGH_YIELD
+
+    def is_due(self, grown_blocks: int) -> bool:
+        return self.live_blocks is not None and grown_blocks >= self.goal_blocks - self.live_blocks
 
     def collected(self, collection: Collection, now_seconds: float, *, was_due: bool) -> None:
         """Begin anew after a full collection; one that was due also says how far apart they should be."""
         self.live_blocks = None if collection.blocks_after == UNREAD else collection.blocks_after
+        self._stale_blocks = self._seen_blocks
         elapsed_seconds, self._at_seconds = now_seconds - self._at_seconds, now_seconds
         if not was_due:
             return

@@ -114,6 +114,7 @@ class Limit:
     def collected(self, rss_bytes: int) -> None:
         """Account for a full collection; `rss_bytes` is negative where it was not read."""
         self._full_rss_bytes = rss_bytes if rss_bytes >= 0 else None
+        self._rss_bytes = max(rss_bytes, 0)
 
     def observe(self, memory: Memory, now_seconds: float) -> None:
         if memory.limit_bytes != self.limit_bytes:

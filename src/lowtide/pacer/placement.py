@@ -3,7 +3,7 @@
 from lowtide.pacer.reading import Moment, Reading
 
 PATIENCE_SECONDS = 60.0
-OUTSIDE_GROWTH, IN_PLACE_GROWTH = 1.5, 2.0  # times that at which it became due
+OUTSIDE_GROWTH, IN_PLACE_GROWTH = 1.25, 1.5  # times that at which it became due
 FIT = 1.5  # times the predicted pause must fit the predicted idle time
 
 
@@ -13,15 +13,10 @@ class Placement:
     def __init__(self) -> None:
         self._due_seconds: float | None = None
         self._due_blocks = 0
-        self._idle_seconds = -PATIENCE_SECONDS
 
     @property
     def is_waiting(self) -> bool:
         return self._due_seconds is not None
-
-    def observe(self, moment: Moment, now_seconds: float) -> None:
-        if moment is Moment.IDLE:
-            self._idle_seconds = now_seconds
 
     def clear(self) -> None:
         self._due_seconds = None
@@ -33,11 +28,7 @@ class Placement:
     def permits(
         self, reading: Reading, grown_blocks: int, pause_ns: int, now_seconds: float, *, is_urgent: bool
     ) -> bool:
-        """Tell whether this moment will do.
-
-        A program that has shown no idle moment for as long as it would be waited for has none: then nothing is won by
-        waiting, and the end of a request is as good as it gets.
-        """
+        """Tell whether this moment will do."""
         if self._due_seconds is None:
             self._due_seconds, self._due_blocks = now_seconds, grown_blocks
         if fits(reading, pause_ns):
@@ -45,8 +36,7 @@ class Placement:
         waited_seconds, overgrowth = now_seconds - self._due_seconds, self.overgrowth(grown_blocks)
         if reading.moment is Moment.IN_REQUEST:
             return waited_seconds >= 2 * PATIENCE_SECONDS or overgrowth >= IN_PLACE_GROWTH
-        has_idle = now_seconds - self._idle_seconds < PATIENCE_SECONDS
-        return is_urgent or not has_idle or waited_seconds >= PATIENCE_SECONDS or overgrowth >= OUTSIDE_GROWTH
+        return is_urgent or waited_seconds >= PATIENCE_SECONDS or overgrowth >= OUTSIDE_GROWTH
 
 
 def fits(reading: Reading, pause_ns: int) -> bool:

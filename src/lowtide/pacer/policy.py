@@ -2,12 +2,12 @@
 
 from typing import NamedTuple
 
-from lowtide.pacer.bucket import Bucket
+from lowtide.pacer.bucket import CAPACITY_NS, Bucket
 from lowtide.pacer.freezing import Freezing
 from lowtide.pacer.growth import Growth
 from lowtide.pacer.learning import Pauses
 from lowtide.pacer.limits import Limit, Trim
-from lowtide.pacer.placement import Placement, fits
+from lowtide.pacer.placement import IN_PLACE_GROWTH, Placement, fits
 from lowtide.pacer.reading import Act, Decision, Moment, Reading, Triple
 from lowtide.pacer.record import OWN_CAUSES, Collection
 from lowtide.pacer.shadow import Shadow
@@ -15,7 +15,6 @@ from lowtide.units import format_bytes
 
 NEVER = 2**31 - 1  # as a threshold
 
-HOPELESS_GROWTH = 4.0  # times that at which a collection became due
 DRAIN_SHARE, TIGHT_DRAIN_SHARE = 0.05, 0.25
 CONFIRM_SECONDS = 1.0  # an act of which nothing is heard for so long did not happen
 LOOK_SECONDS = 0.1, 1.0  # how often to look at the clock, before the first freeze and after
@@ -92,9 +91,11 @@ class Policy:
         self._clock = 0.0  # the policy's own: it never goes backwards
         self._release: Decision | None = None
         self._is_sized_by_others = thresholds[0] == 0
+        self._is_lent = False  # full collections, to CPython
         self._is_throttled = False
         self._throttled = self._outside_changes = 0
         self._reason = ""
+        self._full_pause_ns = 0
         self._in_force = thresholds  # what the last answer said
         self._wanted: Triple = (thresholds[0], thresholds[1], NEVER)
         self._resize()
@@ -162,7 +163,7 @@ class Policy:
             thresholds=self._in_force,
             live_blocks=self._growth.live_blocks or 0,
             goal_blocks=self._growth.goal_blocks,
-            full_pause_ns=self._pauses.predict_full(self._freezing.thawed_objects),
+            full_pause_ns=self._full_pause_ns,
             bucket_ns=round(self._bucket.level_ns),
             throttled=self._throttled,
             outside_changes=self._outside_changes,
@@ -191,7 +192,7 @@ class Policy:
             new_young, new_middle = self._pauses.young_thresholds()
             if abs(new_young - young) > young / 4 or new_middle != middle:
                 young, middle = new_young, new_middle
-                self._wanted = young, middle, NEVER
+        self._wanted = young, middle, self._stock[2] if self._is_lent else NEVER
         # Never later than CPython would: what a cycle holds may be large.
         self._rest_count = max(1, min(young // 8, self._stock[0]))
         self._busy_count = max(1, min(young // 2, self._stock[0]))
@@ -215,6 +216,7 @@ class Policy:
         self._advance(r.now_seconds)
         decision = self._give_way(r) or self._observe(r) or self._choose(r)
         self._in_force = self._wanted
+        self._full_pause_ns = self._predict(Act.FULL, r)
         self._nothing = Decision(Act.NOTHING, "", 0, self._growth.goal_blocks, self._wanted)
         self._sleep(r)
         return decision or self._nothing
@@ -225,7 +227,7 @@ class Policy:
             self._outside_changes += 1
             self._wanted = r.thresholds
             self._is_sized_by_others = True
-            if r.thresholds[2] != NEVER:
+            if r.thresholds[2] != self._in_force[2]:
                 return self._let_go("somebody else has set the thresholds", r.thresholds)
             self._resize()
             return self._say("somebody else has set the young thresholds; they stay")
@@ -236,10 +238,12 @@ class Policy:
 
     def _observe(self, r: Reading) -> Decision | None:
         """Take in memory, and what CPython alone would have done by now."""
-        self._placement.observe(r.moment, self._clock)
         if r.memory:
             self._trim.observe(r.memory, self._clock)
             self._limit.observe(r.memory, self._clock)
+        if self._is_lent and self._bucket.level_ns < CAPACITY_NS / 2:
+            self._is_lent = False
+            self._resize()
         verdict = self._shadow.verdict(self._clock)
         return self._let_go(verdict) if verdict else None
 
@@ -247,7 +251,7 @@ class Policy:
         if self._asked and self._clock - self._asked.at_seconds < CONFIRM_SECONDS:
             return None
         self._asked = None
-        may_collect = r.is_enabled and self._wanted[0] > 0
+        may_collect = r.is_enabled and self._wanted[0] > 0 and not self._is_lent
         decision = self._hold_limit(r, may_collect=may_collect)
         if decision is None and may_collect:
             decision = self._full(r) or self._young(r)
@@ -261,7 +265,7 @@ class Policy:
         if not self._may_act():
             return None
         had_given_up = limit.has_given_up
-        helps = may_collect and self._growth.helps(r.blocks)
+        helps = may_collect and self._growth.helps(self._growth.grown_blocks(r.blocks))
         act = limit.climb(r.memory, self._clock, collecting_helps=helps, trimming_helps=self._trim.helps(self._clock))
         if limit.has_given_up and not had_given_up:
             used, allowed = format_bytes(limit.unreclaimable_bytes), format_bytes(limit.limit_bytes)
@@ -273,14 +277,14 @@ class Policy:
     def _full(self, r: Reading) -> Decision | None:
         """Run the full collection that is due where it disturbs least."""
         freezing, growth, is_tight = self._freezing, self._growth, self._limit.is_tight
-        scan_ns = self._pauses.predict_full(freezing.thawed_objects + r.counts[0])
+        grown_blocks = growth.grown_blocks(r.blocks)
         is_urgent = is_tight
         if freezing.is_first_due(r, self._clock):
             act, reason = Act.FREEZE, "the program has warmed up"
             is_urgent = r.moment is SAFE or r.moment is IDLE
         elif is_tight and freezing.is_audit_due(self._clock, is_tight=True):
             act, reason = Act.AUDIT, "memory is tight, and what is frozen may be garbage"
-        elif growth.is_due(r.blocks, self._clock, scan_ns) or self._limit.is_eaten(growth.growth_ratio):
+        elif growth.is_due(grown_blocks) or self._limit.is_eaten(growth.growth_ratio):
             act, reason = freezing.full_act(growth, r.blocks), "the heap has grown"
         elif freezing.is_audit_due(self._clock, is_tight=False) and fits(r, self._predict(Act.AUDIT, r)):
             act, reason = Act.AUDIT, "nobody has looked at what is frozen for an hour"
@@ -288,13 +292,14 @@ class Policy:
             self._placement.clear()
             return None
         pause_ns = self._predict(act, r)
-        grown_blocks = r.blocks - (growth.live_blocks or 0)
         if not self._placement.permits(r, grown_blocks, pause_ns, self._clock, is_urgent=is_urgent):
             return None
         if not self._may_act():
-            if growth.is_fruitful and self._placement.overgrowth(grown_blocks) >= HOPELESS_GROWTH:
-                return self._let_go("garbage grows faster than the pacer may collect in its share of the time")
-            return None
+            if self._placement.overgrowth(grown_blocks) < IN_PLACE_GROWTH:
+                return None
+            self._is_lent = True
+            self._resize()
+            return self._say("the heap grows faster than the pacer may collect; CPython does, until that has passed")
         if is_tight:
             cause = "limit"
         elif fits(r, pause_ns):
@@ -336,7 +341,8 @@ class Policy:
                 return self._trim.cost_ns
             case Act.PRESSURE | Act.NOTHING:
                 return 0
-        return self._pauses.predict_full(self._freezing.objects(act) + r.counts[0])
+        grown_blocks = self._growth.grown_blocks(r.blocks)
+        return self._pauses.predict_full(self._freezing.objects(act, grown_blocks) + r.counts[0])
 
     def _ask(self, r: Reading, act: Act, cause: str, reason: str) -> Decision | None:
         if act is Act.NOTHING:
