@@ -33,7 +33,8 @@ class Collection(NamedTuple):
         blocks_before, blocks_after: live blocks of pymalloc; both UNREAD for most young collections.
         goal_blocks: live blocks at which the pacer would hold a full collection due; 0 without one.
         rss_bytes: resident memory after it; UNREAD for most young collections.
-        frozen: objects set aside by gc.freeze(); UNREAD for most young collections.
+        frozen: objects set aside by gc.freeze(), as counted last; UNREAD for young collections, and where they are too
+            many to be counted within a millisecond.
         requests: requests in flight, in any thread.
         in_request: whether the thread that collected was executing one.
         caller: `file:line` of an explicit collection; else "".
@@ -96,8 +97,9 @@ class Trace(NamedTuple):
 
 # The raw form
 
-_HEADER = re.compile(
-    r"# lowtide gctrace (?P<schema>\d+) python (?P<python>\S+) pid (?P<pid>\d+)"
+_HEADER = re.compile(r"# lowtide gctrace (?P<schema>\S+)")
+_HEADER_REST = re.compile(  # of this version
+    r" python (?P<python>\S+) pid (?P<pid>\d+)"
     r" start (?P<start_ns>\d+) time (?P<time_unix>[\d.]+) (?P<kind>generational|incremental)"
 )
 _NUMBER = r"\d+|-"
@@ -203,7 +205,8 @@ def json_line(collection: Collection) -> str:
     return json.dumps({key: None if value == UNREAD else value for key, value in collection._asdict().items()})
 
 
-def _parse_json(found: dict[str, Any], kind: type[Any], at: int) -> Any:
+def _parse_json(content: str, kind: type[Any], at: int) -> Any:
+    found = _json_object(content)
     values = []
     for name, type_ in kind.__annotations__.items():
         try:
@@ -232,49 +235,73 @@ def _json_object(text: str) -> dict[str, Any]:
     return found if isinstance(found, dict) else {}
 
 
+# Between collections, in either form
+
+
+def lost_line(count: int, is_json: bool) -> str:
+    """Say that `count` collections are missing here, without a line feed."""
+    return (
+        json.dumps({"lost": count})
+        if is_json
+        else f"# lost {count} collections: they came faster than they were written"
+    )
+
+
+def pid_line(pid: int, is_json: bool) -> str:
+    """Say whose lines follow, where several processes write to the same place; without a line feed."""
+    return json.dumps({"pid": pid}) if is_json else f"# pid {pid}"
+
+
+_BEGINS = re.compile(r'# lowtide gctrace |\{"schema":\s*[^,]*,\s*"kind":\s*"gctrace"')
+_PID = re.compile(r'(?:# pid |\{"pid":\s*)(\d+)\}?')
+
+
 # Either
 
 
 def parse(text: str) -> Trace:
-    """Read a trace in either form; what the program itself wrote in between (a raw trace on stderr) is passed over.
+    """Read a trace in either form; what the program itself wrote in between (a trace on stderr) is passed over.
+
+    Where several processes have written, one after the other or after a fork, it is the trace of the last to begin.
 
     Raises: TraceFormatError where there is no header, a line is malformed, or another version wrote it.
     """
-    header: Header | None = None
-    is_json = False
-    collections: list[Collection] = []
-    lines = text.splitlines()
-    is_cut = bool(lines) and not text.endswith("\n")
-    for at, content in enumerate(lines, 1):
-        try:
-            if header is None:
-                header, is_json = _parse_header(content, at)
-            elif is_json:
-                collections.append(_parse_json(_json_object(content), Collection, at))
-            elif content.startswith("gc "):
-                collections.append(_parse_raw(content, header, at))
-        except TraceFormatError:
-            if is_cut and at == len(lines) and header is not None:
-                return Trace(header, tuple(collections), is_cut=True)
-            raise
-    if header is None:
+    lines = text.split("\n")  # not what else may end a line: a file's name may hold it
+    begins = [at for at, content in enumerate(lines) if _BEGINS.match(content)]
+    if not begins:
         raise TraceFormatError(
             "expected a gctrace, got a text without a gctrace's first line; `lowtide run --gctrace=FILE` writes one"
         )
+    header, is_json = _parse_header(lines[begins[-1]], begins[-1] + 1)
+    collections: list[Collection] = []
+    pid = header.pid
+    for at, content in enumerate(lines[begins[-1] + 1 :], begins[-1] + 2):
+        if (writer := _PID.fullmatch(content)) is not None:
+            pid = int(writer[1])
+        elif pid == header.pid and content.startswith('{"number"' if is_json else "gc "):
+            try:
+                collections.append(_parse_json(content, Collection, at) if is_json else _parse_raw(content, header, at))
+            except TraceFormatError:
+                if at == len(lines):
+                    return Trace(header, tuple(collections), is_cut=True)
+                raise
     return Trace(header, tuple(collections))
 
 
-def _parse_header(content: str, at: int) -> tuple[Header | None, bool]:
-    found = _json_object(content) if content.startswith("{") else {}
-    if found.get("kind") == "gctrace":
-        _check_schema(found.get("schema"), at)
-        return _parse_json(found, Header, at), True
-    match = _HEADER.fullmatch(content)
+def _parse_header(content: str, at: int) -> tuple[Header, bool]:
+    if content.startswith("{"):
+        _check_schema(_json_object(content).get("schema"), at)
+        return _parse_json(content, Header, at), True
+    match = _HEADER.match(content)
+    _check_schema(match and match["schema"], at)
+    match = match and _HEADER_REST.fullmatch(content, match.end())
     if match is None:
-        return None, False
-    _check_schema(match["schema"], at)
-    kind = match["kind"] == "incremental"
-    return Header(match["python"], int(match["pid"]), int(match["start_ns"]), float(match["time_unix"]), kind), False
+        raise TraceFormatError(f"line {at}: expected a gctrace's first line, got {content[:60]!r}")
+    is_incremental = match["kind"] == "incremental"
+    header = Header(
+        match["python"], int(match["pid"]), int(match["start_ns"]), float(match["time_unix"]), is_incremental
+    )
+    return header, False
 
 
 def _check_schema(schema: object, at: int) -> None:
