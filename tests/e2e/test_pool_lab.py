@@ -38,6 +38,7 @@ def test_the_operation_keeps_its_baseline_and_the_misuse_is_caught() -> None:
     done = run_quick(ROOT / LAB)
 
     assert done.returncode == 0, done.stderr
+    assert done.stderr.endswith("hold their baseline\n")
     assert "lines of the response are another customer's" in done.stdout
     assert "pool 'careless'" in done.stdout.splitlines()[-1]
     assert "reset left an item dirty" in done.stdout.splitlines()[-1]
