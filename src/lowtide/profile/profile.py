@@ -19,8 +19,8 @@ class Profile(ProfileData):
 
     def __repr__(self) -> str:
         # Of a service it would be megabytes, in a debugger or in the report of a failed test.
-        columns = ", ".join(kind.type for kind in self.sample_types)
-        return f"<Profile: {len(self.samples)} samples of {columns or 'nothing'}>"
+        columns, count = ", ".join(kind.type for kind in self.sample_types), len(self.samples)
+        return f"<Profile of {columns or 'nothing'}: {count:,} sample{'s' * (count != 1)}>"
 
     @classmethod
     def read(cls, file: str | os.PathLike[str] | BinaryIO, *, max_bytes: int = pprof.MAX_BYTES) -> "Profile":

@@ -386,13 +386,14 @@ def test_what_reset_forgets_is_told_with_what_differs() -> None:
 def test_a_pool_without_reset_is_told_of_once_when_an_item_comes_back_changed() -> None:
     pool = Pool(Item, name="items", check=True)
 
-    def serve(owner: str) -> None:
-        item = get_here(pool)
-        item.owner = owner
-        put_here(pool, item)
+    def serve(*owners: str) -> None:
+        for owner in owners:
+            item = get_here(pool)
+            item.owner = owner
+            put_here(pool, item)
 
     with pytest.warns(PoolMisuseWarning, match="the pool has no reset") as caught:
-        [serve(owner) for owner in ("customer 7", "customer 8")]
+        serve("customer 7", "customer 8")
 
     assert len(caught) == 1
     assert "item.owner: None, then 'customer 7'" in str(caught[0].message)
