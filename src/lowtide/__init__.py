@@ -1,8 +1,8 @@
 """Memory engineering for CPython services.
 
 `lowtide.heap` samples every allocation, `lowtide.profile` reads what it wrote; `lowtide.Pool` keeps for reuse what is
-expensive to make, `lowtide.guard` counts what a call allocates. Importing this package starts nothing; each noun is
-imported when it, or a name of it, is first used.
+expensive to make, `lowtide.guard` counts what a call allocates, `lowtide.pacer` keeps the garbage collector out of
+requests. Importing this package starts nothing; each noun is imported when it, or a name of it, is first used.
 """
 
 import importlib
@@ -13,13 +13,14 @@ TYPE_CHECKING = False  # type checkers know the name; importing typing for it wo
 if TYPE_CHECKING:
     from lowtide import guard as guard
     from lowtide import heap as heap
+    from lowtide import pacer as pacer
     from lowtide import pool as pool
     from lowtide import profile as profile
     from lowtide.pool import Buffer as Buffer
     from lowtide.pool import BufferPool as BufferPool
     from lowtide.pool import Pool as Pool
 
-_NOUNS = ("guard", "heap", "pool", "profile")
+_NOUNS = ("guard", "heap", "pacer", "pool", "profile")
 _NAMES = {"Buffer": "pool", "BufferPool": "pool", "Pool": "pool"}  # and the noun that each is of
 
 

@@ -40,7 +40,8 @@ MAY_IMPORT: dict[str, set[str]] = {
     "debug.gate": {"errors", "units"},
     "cli": EVERYTHING,
     "__main__": {"cli"},
-    "_bootstrap": {"heap"},
+    "_autostart": {"heap", "pacer"},
+    "_bootstrap": {"_autostart"},
     "pytest_plugin": LEAVES | {"guard", "pool"},
 }
 
@@ -51,7 +52,7 @@ THIRD_PARTY = {"click": "cli", "rich": "cli", "sitecustomize": "_bootstrap", "py
 PURE = {"profile": {"profile.files"}, "lint.rules": set(), "debug.handlers": set(), "debug.gate": set()} | {
     f"pacer.{name}": set()
     for name in (
-        *("record", "reading", "stock", "explain", "simulate"),
+        *("record", "reading", "stock", "flows", "replay", "simulate", "explain", "explain_page"),
         *("policy", "bucket", "freezing", "growth", "learning", "limits", "placement", "shadow"),
     )
 }

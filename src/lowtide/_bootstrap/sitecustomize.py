@@ -1,4 +1,4 @@
-"""What the interpreter imports first under `lowtide run`: it starts the profiler and steps aside.
+"""What the interpreter imports first under `lowtide run`: it starts what the environment names and steps aside.
 
 Any Python may meet this file, an old one too, and one without lowtide: it stays plain, and silent.
 """
@@ -11,7 +11,7 @@ sys.path[:] = [_entry for _entry in sys.path if _entry != _folder]
 sys.path_importer_cache.pop(_folder, None)
 
 try:
-    from lowtide.heap.autostart import start_from_environment
+    from lowtide._autostart import start_from_environment
 except Exception:  # noqa: BLE001 - whatever is wrong with this lowtide, the program does not want to know
     pass
 else:

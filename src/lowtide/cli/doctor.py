@@ -6,6 +6,7 @@ import platform
 import site
 import sys
 import sysconfig
+import time
 import tracemalloc
 from collections.abc import Iterator
 from pathlib import Path
@@ -17,6 +18,8 @@ from lowtide._version import __version__
 from lowtide.cli import inputs, options
 from lowtide.errors import LowtideError
 from lowtide.heap import collector, settings
+from lowtide.pacer.memory import Limit, MemoryReader
+from lowtide.pacer.settings import LIMIT, MODE, PERCENT, TRACE, Knob, read_limit, read_mode, read_percent
 from lowtide.units import format_bytes, format_duration
 
 UNWELL = 1
@@ -62,6 +65,7 @@ def _examine() -> Iterator[Finding]:
     core = _core()
     yield core
     yield from _heap(was_active, core.state == "ok")
+    yield from _pacer()
     yield _malloc()
     yield _tracemalloc()
 
@@ -121,12 +125,51 @@ def _origins(chosen: settings.Settings, text: str) -> str:
 def _why_not_armed() -> str:
     if collector.stats().displaced:
         return "another allocator hook displaced lowtide's"
+    return _why_not_started() or "see what this interpreter printed when it started"
+
+
+def _why_not_started() -> str:
     if sys.flags.no_site:
         return "python -S leaves out the start-up files"
     folders = [Path(folder) for folder in {*site.getsitepackages(), sysconfig.get_path("purelib")}]
     if not any((folder / "lowtide.pth").exists() for folder in folders):
         return f"no lowtide.pth in {' or '.join(map(str, folders))}; use `lowtide run`"
-    return "see what this interpreter printed when it started"
+    return ""
+
+
+def _pacer() -> Iterator[Finding]:
+    mode = read_mode(os.environ)
+    ways = "`lowtide run --pacer=act`, LOWTIDE_PACER=act or lowtide.pacer.start()"
+    is_incremental = (3, 14) <= sys.version_info < (3, 14, 5)
+    if mode.value == "act" and is_incremental:
+        detail = f"it cannot steer the incremental collector of {platform.python_version()}, and only observes"
+        yield Finding(MODE, "note", detail)
+    elif mode.value and (reason := _why_not_started()):
+        yield Finding(MODE, "problem", f"not started though it is set: {reason}")
+    else:
+        yield _knob(MODE, mode, f"{mode.value} ({mode.origin})" if mode.value else f"not started (start it by {ways})")
+    percent, limit = read_percent(os.environ), read_limit(os.environ)
+    growth = "by what collections find" if percent.value is None else f"{percent.value}"
+    yield _knob(PERCENT, percent, f"{growth} ({percent.origin})")
+    yield _knob(LIMIT, limit, f"{_limit(limit.value)} ({limit.origin})")
+    text = os.environ.get(TRACE)
+    yield Finding(TRACE, "ok", f"{text} (environment)" if text else "off (default)")
+
+
+def _knob(variable: str, knob: Knob, detail: str) -> Finding:
+    if knob.problem:
+        return Finding(variable, "problem", f"environment: {knob.problem.removeprefix(f'{variable}: ')}; {detail}")
+    return Finding(variable, "ok", detail)
+
+
+def _limit(value: Limit) -> str:
+    reader = MemoryReader(value)
+    memory = reader.read(time.monotonic())
+    if value is None or memory is None:
+        return "off"
+    shown = format_bytes(value) if isinstance(value, int) else value
+    allowed = format_bytes(memory.limit_bytes) if memory.limit_bytes else "no limit"
+    return f"{shown}: {allowed}, {reader.limit_source}"
 
 
 def _malloc() -> Finding:

@@ -1,4 +1,4 @@
-"""`lowtide run`: puts the profiler into the environment of a program, and becomes that program."""
+"""`lowtide run`: puts profiler, pacer and trace into the environment of a program, and becomes that program."""
 
 import os
 import shlex
@@ -12,8 +12,14 @@ import click
 from lowtide.cli.options import quantity
 from lowtide.errors import SettingsError
 from lowtide.heap import collector, settings
+from lowtide.pacer.settings import MODE, MODES, TRACE
 
 BOOTSTRAP = Path(__file__).parent.parent / "_bootstrap"
+
+BARE = {
+    "--pacer": "advise",
+    "--gctrace": "1",
+}  # what an option means without `=VALUE`; the next word is never its value
 
 
 class RunCommand(click.Command):
@@ -21,12 +27,15 @@ class RunCommand(click.Command):
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         with_value = {name for option in self.params if isinstance(option, click.Option) for name in option.opts}
-        at = 0
-        while at < len(args) and not _begins_program(args[at]):
-            at += 2 if args[at] in with_value else 1
-        program = args[at:]
+        own, program = [], list(args)
+        while program and not _begins_program(program[0]):
+            name = program.pop(0)
+            own.append(f"{name}={BARE[name]}" if name in BARE else name)
+            if name in with_value - BARE.keys():
+                own += program[:1]
+                del program[:1]
         fence = ["--"] if program and program[0] != "--" else []
-        return super().parse_args(ctx, [*args[:at], *fence, *program])
+        return super().parse_args(ctx, [*own, *fence, *program])
 
 
 def _begins_program(arg: str) -> bool:
@@ -40,11 +49,15 @@ def _begins_program(arg: str) -> bool:
       lowtide run -m uvicorn app:app --workers 4
       lowtide run --heap-interval 64KiB --out /var/tmp/profiles manage.py runserver
       lowtide run --heap-interval 1 script.py            every block, exactly; slow
+      lowtide run --gctrace=gc.log -m uvicorn app:app    one line a collection of the garbage collector
+      lowtide run --pacer -m uvicorn app:app             what --pacer=act would save, at exit
 
     \b
     Each process writes OUT/heap.<pid>.<starttime>.pb.gz, also those that the program forks, spawns or executes.
-    Where the command cannot change, set the variable that this command sets:
+    Where the command cannot change, or no heap profile is wanted, set the variables that this command sets:
       LOWTIDE_HEAP=interval=512KiB,out=/var/tmp/profiles,every=60s
+      LOWTIDE_PACER=act  LOWTIDE_GCTRACE=/var/tmp/gc.log
+    The pacer's knobs are variables too: LOWTIDE_GC_PERCENT=100  LOWTIDE_MEMORY_LIMIT=900MiB (or 90%, auto, off)
     """,
 )
 @click.option(
@@ -60,11 +73,30 @@ def _begins_program(arg: str) -> bool:
     callback=quantity(partial(settings.parse_value, "every")),
     help="Rewrite the files at least this often; 0 at exit only.  [default: 60s]",
 )
+@click.option(
+    "--pacer",
+    metavar="[=act|advise]",
+    type=click.Choice(MODES),
+    help="Keep full collections out of requests and memory under its limit (act), or change nothing and tell what that"
+    " would save (advise, and the bare flag).",
+)
+@click.option(
+    "--gctrace",
+    metavar="[=FILE]",
+    help="Write one line for every collection of the garbage collector, with json:FILE a JSON object; the bare flag"
+    " writes to stderr.",
+)
 @click.argument("program", metavar="SCRIPT|-m MODULE|-c CODE ARGS...", nargs=-1, required=True, type=click.UNPROCESSED)
 def command(
-    heap_interval: int | None, out: str | None, snapshot_every: float | None, program: tuple[str, ...]
+    *,
+    heap_interval: int | None,
+    out: str | None,
+    snapshot_every: float | None,
+    pacer: str | None,
+    gctrace: str | None,
+    program: tuple[str, ...],
 ) -> NoReturn:
-    """Run a Python program under the heap profiler.
+    """Run a Python program under the heap profiler, and if asked under the pacer.
 
     The program replaces this command: its arguments, input, signals, tracebacks and exit code are its own.
     """
@@ -72,12 +104,14 @@ def command(
     chosen = _inherited()._replace(**{name: value for name, value in given.items() if value is not None})
     collector.start(chosen.sample_interval, chosen.max_frames, chosen.max_bytes)
     collector.stop()
-    variable = settings.to_text(chosen)
+    variables = {settings.VARIABLE: settings.to_text(chosen), **_pacer_variables(pacer, gctrace)}
     _check_program(program)
     _make_writable(Path(chosen.directory))
     file = Path(chosen.directory) / f"heap.{collector.identity()}.pb.gz"
     click.echo(f"lowtide: heap profile in {file}; see it with: lowtide top {shlex.quote(chosen.directory)}", err=True)
-    os.execve(sys.executable, [sys.executable, *program], _environment(variable))
+    if pacer == "advise":
+        click.echo("lowtide: pacer changes nothing, and tells at exit what --pacer=act would save", err=True)
+    os.execve(sys.executable, [sys.executable, *program], _environment(variables))
 
 
 def _inherited() -> settings.Settings:
@@ -86,6 +120,28 @@ def _inherited() -> settings.Settings:
         return settings.parse(text) if text else settings.Settings()
     except SettingsError as error:
         raise SettingsError(f"{settings.VARIABLE}: {error}") from None
+
+
+def _pacer_variables(pacer: str | None, gctrace: str | None) -> dict[str, str]:
+    variables = {}
+    if pacer is not None:
+        variables[MODE] = pacer
+    if gctrace is not None:
+        variables[TRACE] = _trace_target(gctrace)
+    return variables
+
+
+def _trace_target(text: str) -> str:
+    form = "json:" if text.startswith("json:") else ""
+    name = text.removeprefix(form)
+    if name in (BARE["--gctrace"], "stderr"):
+        return text
+    file = Path(name).absolute()  # for children that change their folder
+    if not name or file.is_dir():
+        raise SettingsError(f"--gctrace must be a file, got {name!r}")
+    if not os.access(file if file.exists() else file.parent, os.W_OK):
+        raise SettingsError(f"--gctrace must be a file that this user may write, got {name!r}")
+    return f"{form}{file}"
 
 
 def _check_program(program: tuple[str, ...]) -> None:
@@ -107,8 +163,8 @@ def _make_writable(folder: Path) -> None:
         raise SettingsError(f"--out must be a folder that this user may write to, got {str(folder)!r}")
 
 
-def _environment(variable: str) -> dict[str, str]:
+def _environment(variables: dict[str, str]) -> dict[str, str]:
     bootstrap, inherited = str(BOOTSTRAP), os.environ.get("PYTHONPATH")
     # An empty variable is none at all, while an empty part of one is the current folder.
     others = [path for path in inherited.split(os.pathsep) if path != bootstrap] if inherited else []
-    return {**os.environ, settings.VARIABLE: variable, "PYTHONPATH": os.pathsep.join([bootstrap, *others])}
+    return {**os.environ, **variables, "PYTHONPATH": os.pathsep.join([bootstrap, *others])}
