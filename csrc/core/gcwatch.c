@@ -171,6 +171,9 @@ static bool find_caller(char *caller) {
         cut++;
     }
     snprintf(caller, LT_GC_CALLER_BYTES, "%s%.*s:%d", cut > 0 ? "..." : "", (int)(length - cut), file + cut, (int)line);
+    for (char *c = caller; *c != 0; c++) {
+        *c = (unsigned char)*c < ' ' ? '?' : *c; /* a trace has it on a line */
+    }
     return true;
 }
 
