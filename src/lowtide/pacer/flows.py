@@ -5,15 +5,18 @@ the clock of the collector, and the one thing that every collection of a trace r
 """
 
 import math
+import operator
 from collections.abc import Callable, Iterable, Sequence
 from itertools import pairwise
-from statistics import median
+from statistics import fmean, median
 from typing import NamedTuple
 
 from lowtide.pacer.record import UNREAD, Collection, Trace
 
 FULL = 2
 _MANY = 1000  # objects frozen at once; the interpreter's own are fewer
+_FINE = 10  # bins of sizes, to a factor of e
+_WIDTH = 0.25  # sizes that are alike, in factors of e
 _STEPS = 60  # of a bisection: beyond what a float can tell
 
 
@@ -211,39 +214,62 @@ class Costs:
 
     Args:
         sized: collections, and how many objects each of them looked at, >= 1.
-
-    Attributes:
-        spread: by generation, recorded pauses as multiples of the predicted ones, ascending.
     """
 
     def __init__(self, sized: Sequence[tuple[Collection, float]]) -> None:
-        bins: dict[int, list[tuple[float, float]]] = {}
+        bins: dict[int, list[float]] = {}
         for c, size in sized:
-            bins.setdefault(round(2 * math.log(size)), []).append((math.log(size), c.pause_ns / size))
-        self._points = [
-            (median(at for at, _ in bins[key]), median(cost for _, cost in bins[key])) for key in sorted(bins)
-        ]
-        self.spread: dict[int, list[float]] = {}
+            bins.setdefault(round(_FINE * math.log(size)), []).append(c.pause_ns / size)
+        self._bins = [(key / _FINE, len(costs), math.log(median(costs))) for key, costs in bins.items()]
+        self._known: dict[int, float] = {}
+        self._factors = {0: 1.0, 1: 1.0, 2: 1.0}
+        self._ratios: dict[int, list[float]] = {}  # recorded pauses to predicted ones, by generation
         for c, size in sized:
-            if predicted := self.pause_ns(size):
-                self.spread.setdefault(c.generation, []).append(c.pause_ns / predicted)
-        for ratios in self.spread.values():
+            self._ratios.setdefault(c.generation, []).append(c.pause_ns / self.pause_ns(size))
+        for ratios in self._ratios.values():
             ratios.sort()
+        # What the machine did besides, a few times, is a delay; all else is in proportion to the work.
+        caps = {generation: ratios[int(0.98 * len(ratios))] for generation, ratios in self._ratios.items()}
+        self._means = {g: fmean(min(ratio, caps[g]) for ratio in ratios) for g, ratios in self._ratios.items()}
+        self._delays_ns = {
+            g: sum(max(0.0, c.pause_ns - caps[g] * self.pause_ns(size)) for c, size in sized if c.generation == g)
+            / len(ratios)
+            for g, ratios in self._ratios.items()
+        }
+
+    def calibrate(self, predicted_seconds: Sequence[float], seconds: Sequence[float]) -> None:
+        """Correct each generation so that what was recorded comes out of a replay of the same settings."""
+        for generation, (found, true) in enumerate(zip(predicted_seconds, seconds, strict=True)):
+            if found and true:
+                self._factors[generation] = true / found
 
     @property
     def largest(self) -> float:
         """Objects of the largest collection that was seen."""
-        return math.exp(self._points[-1][0]) if self._points else 0.0
+        return math.exp(max((at for at, _, _ in self._bins), default=0.0))
 
     def pause_ns(self, size: float) -> float:
         """Predict the pause of a collection that looks at `size` objects."""
-        if not self._points or size < 1:
+        if not self._bins or size < 1:
             return 0.0
-        at = math.log(size)
-        points = self._points
-        if at <= points[0][0]:
-            return points[0][1] * size
-        for (low, low_cost), (high, high_cost) in pairwise(points):
-            if at <= high:
-                return (low_cost + (high_cost - low_cost) * (at - low) / (high - low)) * size
-        return points[-1][1] * size
+        key = round(_FINE * math.log(size))
+        if key not in self._known:
+            self._known[key] = self._cost(key / _FINE)
+        return self._known[key] * size
+
+    def _cost(self, at: float) -> float:
+        """Average what an object costs, in collections of about this size: the nearest ones count most."""
+        nearest = min(abs(at - there) for there, _, _ in self._bins)
+        weights = [
+            number * math.exp((nearest**2 - (at - there) ** 2) / (2 * _WIDTH**2)) for there, number, _ in self._bins
+        ]
+        costs = (cost for _, _, cost in self._bins)
+        return math.exp(sum(map(operator.mul, weights, costs)) / sum(weights))
+
+    def draw(self, generation: int, size: float, at: float) -> tuple[float, float]:
+        """Return the quantile `at`, 0 to 1, of what collections of this generation and size take, and their mean."""
+        factor = self._factors[generation]
+        ns = self.pause_ns(size) * factor
+        ratios = self._ratios.get(generation) or [1.0]
+        delay_ns = self._delays_ns.get(generation, 0.0) * factor
+        return ns * ratios[int(at * len(ratios))], ns * self._means.get(generation, 1.0) + delay_ns

@@ -33,11 +33,19 @@ class Setting(NamedTuple):
 
 
 class Pause(NamedTuple):
-    """A predicted collection."""
+    """A predicted collection.
+
+    Args:
+        generation: 0 to 2.
+        ns: what it took, scattered as recorded ones are.
+        mean_ns: what such a collection takes on average.
+        is_outside: of any request, by the pacer's choice.
+    """
 
     generation: int
     ns: float
-    is_outside: bool  # of any request, by the pacer's choice
+    mean_ns: float
+    is_outside: bool
 
 
 class Heap:
@@ -195,10 +203,10 @@ class Replay:
         left, freed = self._heap.collect(generation)
         size = max(left + freed, counts[0])
         self.largest = max(self.largest, size)
-        ratios = self._costs.spread.get(generation) or [1.0]
         self._draws += 1
-        pause_ns = self._costs.pause_ns(size) * ratios[int(self._draws * _GOLDEN % 1.0 * len(ratios))]
-        self.pauses.append(Pause(generation, pause_ns, is_outside=bool(cause) and cause != "explicit"))
+        pause_ns, mean_ns = self._costs.draw(generation, size, self._draws * _GOLDEN % 1.0)
+        is_outside = bool(cause) and cause != "explicit"
+        self.pauses.append(Pause(generation, pause_ns, mean_ns, is_outside))
         thresholds = self._stock.thresholds
         self._stock.collected(generation, round(left))
         if self._policy:

@@ -106,21 +106,16 @@ def simulate(trace: Trace, policies: Sequence[Setting]) -> list[Prediction]:
     *Cost:* about 10 µs a collection, recorded or predicted.
     """
     part = check(trace)
-    flow = flows(trace, part)
-    costs = _costs(trace, part, flow)
-    here = Replay(trace, part, flow, costs, _own(trace, part)).run()
+    fit = _fit(trace, part)
     errors = cross_check(trace, part)
-    peak = _peak_blocks(trace.collections[part.first :])
-    served = _request_share(trace.collections[part.first :])
     found = []
     for policy in policies:
-        replay = Replay(trace, part, flow, costs, policy).run()
-        grown = round((replay.peak_objects - here.peak_objects) * flow.blocks_of_object)
-        unknown = _unknown(flow, policy)
+        replay = Replay(trace, part, fit.flow, fit.costs, policy).run()
+        unknown = _unknown(fit.flow, policy)
         found.append(
-            _prediction(policy.name, replay.pauses, served, None if peak is None else max(0, peak + grown))._replace(
+            fit.prediction(policy.name, replay)._replace(
                 errors={name: None if name in unknown else error for name, error in errors.items()},
-                remarks=tuple(_remarks(flow, costs, policy, replay)),
+                remarks=tuple(_remarks(fit.flow, fit.costs, policy, replay)),
             )
         )
     return found
@@ -142,11 +137,10 @@ def cross_check(trace: Trace, part: Settled) -> dict[str, float | None]:
     if middle - part.first < FEW:
         return dict.fromkeys(truth.figures())
     half = trace._replace(collections=trace.collections[:middle])
-    flow = flows(half, part)
+    fit = _fit(half, part)
     own = _own(trace, part)._replace(freeze=False)
-    replay = Replay(trace, part._replace(first=middle), flow, _costs(half, part, flow), own, is_start=False).run()
-    peak = _peak_blocks(half.collections[part.first :])
-    predicted = _prediction("", replay.pauses, _request_share(half.collections[part.first :]), peak).figures()
+    replay = Replay(trace, part._replace(first=middle), fit.flow, fit.costs, own, is_start=False).run()
+    predicted = fit.prediction("", replay).figures()
     return {name: _error(predicted[name], value) for name, value in truth.figures().items()}
 
 
@@ -168,6 +162,30 @@ def check(trace: Trace) -> Settled:
     if not any(c.counts[0] for c in trace.collections[part.first + part.is_frozen :]):
         raise SettingsError("expected a trace with collections, got one with none; record for longer")
     return part
+
+
+class _Fit(NamedTuple):
+    """What a trace tells, and the replay of its own settings from it."""
+
+    flow: Flows
+    costs: Costs
+    own: Replay
+    peak_blocks: int | None
+    request_share: float
+
+    def prediction(self, policy: str, replay: Replay) -> Prediction:
+        grown = (replay.peak_objects - self.own.peak_objects) * self.flow.blocks_of_object
+        peak_blocks = None if self.peak_blocks is None else max(0, round(self.peak_blocks + grown))
+        return _prediction(policy, replay.pauses, self.request_share, peak_blocks)
+
+
+def _fit(trace: Trace, part: Settled) -> _Fit:
+    collections = trace.collections[part.first :]
+    flow = flows(trace, part)
+    costs = _costs(trace, part, flow)
+    own = Replay(trace, part, flow, costs, _own(trace, part)).run()
+    costs.calibrate(_seconds(own.pauses), _seconds(_pauses(collections)))
+    return _Fit(flow, costs, own, _peak_blocks(collections), _request_share(collections))
 
 
 def _costs(trace: Trace, part: Settled, flow: Flows) -> Costs:
@@ -193,10 +211,20 @@ def _own(trace: Trace, part: Settled) -> Setting:
 
 
 def _measured(collections: Sequence[Collection]) -> Prediction:
-    seen = [c for c in collections if c.cause != "shutdown"]
-    pauses = [Pause(c.generation, c.pause_ns, is_outside=c.cause in OWN_CAUSES) for c in seen]
-    found = _prediction("as recorded", pauses, 0.0, _peak_blocks(collections))
-    return found._replace(request_seconds=sum(c.pause_ns for c in seen if c.in_request) / 1e9)
+    found = _prediction("as recorded", _pauses(collections), 0.0, _peak_blocks(collections))
+    return found._replace(request_seconds=sum(c.pause_ns for c in collections if c.in_request) / 1e9)
+
+
+def _pauses(collections: Iterable[Collection]) -> list[Pause]:
+    return [
+        Pause(c.generation, c.pause_ns, c.pause_ns, is_outside=c.cause in OWN_CAUSES)
+        for c in collections
+        if c.cause != "shutdown"
+    ]
+
+
+def _seconds(pauses: Sequence[Pause]) -> list[float]:
+    return [sum(pause.mean_ns for pause in pauses if pause.generation == g) / 1e9 for g in range(3)]
 
 
 def _prediction(policy: str, pauses: Sequence[Pause], served: float, peak_blocks: int | None) -> Prediction:
@@ -205,8 +233,8 @@ def _prediction(policy: str, pauses: Sequence[Pause], served: float, peak_blocks
     numbers = tuple(map(len, by_generation))
     return Prediction(
         policy=policy,
-        gc_seconds=sum(pause.ns for pause in pauses) / 1e9,
-        request_seconds=served * sum(pause.ns for pause in pauses if not pause.is_outside) / 1e9,
+        gc_seconds=sum(_seconds(pauses)),
+        request_seconds=served * sum(pause.mean_ns for pause in pauses if not pause.is_outside) / 1e9,
         collections=(numbers[0], numbers[1], numbers[2]),
         pauses=(young, middle, full),
         peak_blocks=peak_blocks,

@@ -4,15 +4,15 @@ from pathlib import Path
 from typing import Any
 
 from lowtide.pacer import record
+from lowtide.pacer.stock import Stock
 from tests.e2e.programs import PACKAGES, environment, python
 
-ROOT = Path(__file__).parents[3]
+PROGRAM = Path(__file__).parents[2] / "models" / "gc_program.py"
 
 
-def recorded(policy: str, requests: int = 4000) -> str:
+def recorded(policy: str, requests: int = 12_000) -> str:
     """Run the small service under a policy of its own, and return the trace of its collections."""
-    env = environment(PYTHONPATH=f"{ROOT}:{PACKAGES}")
-    done = python("-m", "tests.models.gc_program", policy, str(requests), env=env)
+    done = python(PROGRAM, policy, str(requests), env=environment(PYTHONPATH=str(PACKAGES)))
     assert done.returncode == 0, done.stderr
     return done.stdout
 
@@ -59,3 +59,28 @@ def full(at_seconds: float = 0.0, **fields: Any) -> record.Collection:
 def trace(*collections: record.Collection) -> record.Trace:
     numbered = [c._replace(number=number) for number, c in enumerate(collections, 1)]
     return record.Trace(HEADER, tuple(numbered))
+
+
+def service(seconds: float = 120.0, **fields: Any) -> record.Trace:
+    """Make the trace of a service: 412,000 old objects, ten young collections a second, each in a request.
+
+    One object in a hundred stays and one in four is garbage; full collections find nothing.
+    """
+    state = Stock((2000, 10, 10), long_lived=412_000)
+    collections = []
+    for n in range(round(seconds * 10)):
+        generation = state.allocate(state.room or 0)
+        assert generation is not None
+        counts, window = state.counts, 2001 * (state.counts[1] + 1)
+        freed = 500 if generation < 2 else 0
+        old = state.long_lived + state.pending
+        state.collected(generation, survivors=window // 100 if generation == 1 else old)
+        seen = {"counts": counts, "freed": freed, "long_lived": state.long_lived, "pending": state.pending}
+        if generation == 2:
+            c = full(n / 10, scanned=old, **seen)
+        elif generation == 1:
+            c = collection(n / 10, generation=1, pause_ns=700_000, scanned=window // 100 + freed, **seen)
+        else:
+            c = collection(n / 10, **seen)
+        collections.append(c._replace(in_request=True, requests=1, **fields))
+    return trace(*collections)
