@@ -38,11 +38,12 @@ class Trace:
         self._names_pid = False  # in what others write to as well
         self._heard: list[Collection] = []  # and not written
         self._is_writing = False
-        self._next = 0  # number of the collection expected next; 0 before the first
+        self._next = 1  # number of the collection expected next
         self._has_warned = False
 
     def _begin(self) -> None:
         watch.subscribe(self._hear)
+        self._next = sum(watch.totals()[0]) + 1
         _traces.append(self)
         atexit.register(self._finish)
         if not _knows_forks:
@@ -97,7 +98,7 @@ class Trace:
             lines.append(record.json_header(self._header) if self._is_json else record.header_line(self._header))
         paused_ns = sum(pauses_ns) - sum(c.pause_ns for c in collections)
         for c in collections:
-            if self._next and c.number > self._next:
+            if c.number > self._next:
                 lines.append(record.lost_line(c.number - self._next, self._is_json))
             self._next = c.number + 1
             paused_ns += c.pause_ns
@@ -128,7 +129,7 @@ class Trace:
         self._names_pid = self._sink.is_shared
         self._unsent = b""
         self._header = None
-        self._next = 0
+        self._next = 1
         self._heard = []
         self._is_writing = False
         self._sink.after_fork_in_child()
