@@ -111,7 +111,8 @@ class Trace:
         try:
             data = data[self._sink.send(data, patience_seconds) :]
         except Exception as error:  # noqa: BLE001 - nothing that befalls the trace may reach the program
-            if not self._has_warned:
+            # A reader that has gone away wants no lines. Its pipe may be stderr, and to warn there deadly: SIGPIPE.
+            if not self._has_warned and not isinstance(error, BrokenPipeError):
                 self._has_warned = True
                 warn(f"the gctrace cannot be written: {error}")
         if len(data) > MAX_UNSENT_BYTES:
