@@ -7,12 +7,13 @@ seed that workers of pytest-xdist share.
 import inspect
 import os
 import sys
+from contextlib import suppress
 from fractions import Fraction
 from typing import TYPE_CHECKING
 
 import pytest
 
-from lowtide.errors import CoreUnavailableError, CountError, PoolMisuseWarning
+from lowtide.errors import CoreUnavailableError, CountError, PoolMisuseWarning, SettingsError
 
 if TYPE_CHECKING:
     from lowtide.guard import AllocResult
@@ -25,7 +26,16 @@ SHOWN_SITES = 10
 @pytest.hookimpl(tryfirst=True)
 def pytest_load_initial_conftests() -> None:
     """Switch check mode on, before the first pool is made."""
-    os.environ.setdefault(CHECK, f"1,seed={int.from_bytes(os.urandom(4), 'big')}")
+    if CHECK not in os.environ:
+        os.environ[CHECK] = f"1,seed={int.from_bytes(os.urandom(4), 'big')}"
+        return
+    with suppress(CoreUnavailableError):
+        from lowtide.pool.check.settings import parse
+
+        try:
+            parse(os.environ[CHECK])
+        except SettingsError as error:
+            raise pytest.UsageError(str(error)) from None
 
 
 def pytest_configure(config: pytest.Config) -> None:

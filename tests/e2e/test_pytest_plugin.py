@@ -76,6 +76,17 @@ def test_the_variable_switches_it_off(project: pytest.Pytester, monkeypatch: pyt
     result.assert_outcomes(passed=1)
 
 
+def test_a_misspelt_variable_stops_the_session_with_one_line(
+    project: pytest.Pytester, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("LOWTIDE_POOL_CHECK", "banana")
+
+    result = run(project, MISUSE)
+
+    assert result.ret == pytest.ExitCode.USAGE_ERROR
+    result.stderr.fnmatch_lines(["ERROR: LOWTIDE_POOL_CHECK must begin with 0 or 1, got 'banana'"])
+
+
 def test_pools_of_a_conftest_check_too(project: pytest.Pytester) -> None:
     project.makeconftest("from lowtide import Pool\npool = Pool(list)")
 

@@ -118,11 +118,11 @@ def test_quarantine_holds_no_more_bytes_than_the_pool() -> None:
 def test_defaults_hold_where_the_variable_says_no_more(text: str) -> None:
     parsed = parse(text)
 
-    assert parsed == Settings(dirty=True, drop=True, quarantine=64, seed=parsed.seed)
+    assert parsed == Settings(is_default=text == "1", dirty=True, drop=True, quarantine=64, seed=parsed.seed)
 
 
 def test_each_setting_can_be_given() -> None:
-    expected = Settings(dirty=False, drop=False, quarantine=5, seed=7)
+    expected = Settings(is_default=True, dirty=False, drop=False, quarantine=5, seed=7)
 
     assert parse("1,seed=7,quarantine=5,drop=0,dirty=0") == expected
 
@@ -143,6 +143,16 @@ def test_the_variable_switches_check_mode(value: str, name: str, monkeypatch: py
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
 
     assert (done.stdout.strip(), done.stderr) == (name, "")
+
+
+def test_under_a_misspelt_variable_the_program_runs_unchecked_with_one_warning(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("LOWTIDE_POOL_CHECK", "banana")
+    program = "import lowtide; print(type(lowtide.Pool(list)).__name__)"
+
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
+
+    assert (done.returncode, done.stdout) == (0, "Pool\n")
+    assert done.stderr == "lowtide: LOWTIDE_POOL_CHECK must begin with 0 or 1, got 'banana'; pools are not checked\n"
 
 
 def test_at_exit_what_is_lent_still_is_told(monkeypatch: pytest.MonkeyPatch) -> None:

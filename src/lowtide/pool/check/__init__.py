@@ -4,14 +4,12 @@
 but not its speed. `check=None` makes them where LOWTIDE_POOL_CHECK asks for it; the pytest plugin sets that to 1.
 """
 
-import os
-
 from lowtide import _pool
 from lowtide.pool.check.ledger import report_unreturned
 from lowtide.pool.check.pools import CheckedBufferPool, CheckedPool
-from lowtide.pool.check.settings import ENVIRONMENT, Settings, settings
+from lowtide.pool.check.settings import Settings, settings
 
 __all__ = ["CheckedBufferPool", "CheckedPool", "Settings", "report_unreturned", "settings"]
 
 for _checked in (CheckedPool, CheckedBufferPool):
-    _pool._set_check(_checked, os.environ.get(ENVIRONMENT, "0")[:1] not in {"", "0"})
+    _pool._set_check(_checked, settings.is_default)
