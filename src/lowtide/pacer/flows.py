@@ -25,7 +25,7 @@ class Settled(NamedTuple):
 
     Args:
         first: index of its first collection in the trace.
-        is_frozen: whether the program froze its heap just before, or with the first collection.
+        is_frozen: whether the program froze its heap just before.
         since: why it begins there, for a person.
     """
 
@@ -86,7 +86,7 @@ def settled(trace: Trace) -> Settled:
     frozen, last_full = 0, -1
     for i, c in enumerate(collections):
         if c.frozen > frozen + _MANY and 0 <= last_full < len(half):
-            return Settled(last_full, is_frozen=True, since="gc.freeze()")
+            return Settled(last_full + 1, is_frozen=True, since="gc.freeze()")
         frozen = max(frozen, c.frozen)
         last_full = i if c.generation == FULL else last_full
     for i, (before, c) in enumerate(pairwise(half), 1):
@@ -100,8 +100,8 @@ def settled(trace: Trace) -> Settled:
 
 def flows(trace: Trace, part: Settled) -> Flows:
     """Estimate the flows of a trace from the collections since its settings came into force."""
-    collections = trace.collections[part.first + part.is_frozen :]
-    before = trace.collections[max(0, part.first - 1 + part.is_frozen)]
+    collections = trace.collections[part.first :]
+    before = trace.collections[max(0, part.first - 1)]
     net = max(1, sum(c.counts[0] for c in collections))
     freed = sum(c.freed for c in collections if c.generation < FULL)
 

@@ -114,9 +114,6 @@ class Replay:
         self._stock = Stock(
             setting.thresholds, (0, *first.counts[1:]), long_lived=before.long_lived, pending=before.pending
         )
-        self._skipped = int(
-            part.is_frozen and is_start
-        )  # the full collection before the freeze: the setting's, not the program's
         static = flow.static if is_start or not part.is_frozen else 0.0
         self._heap = Heap(flow, static, max(0.0, old - static))
         self._policy = Policy(setting.thresholds, setting.percent) if setting.act else None
@@ -135,10 +132,10 @@ class Replay:
 
     def run(self) -> "Replay":
         if self._setting.freeze:
-            self._collect(FULL)
+            self._stock.collected(FULL, round(self._heap.collect(FULL)[0]))
             self._freeze()
         rest = 0.0
-        for i, c in enumerate(self._collections):
+        for c in self._collections:
             start_ns, length_ns = self._now_ns, c.start_ns - self._now_ns
             pressure = self._flow.pressure(None if self._policy else self._stock.thresholds[0])
             rest += c.counts[0] * pressure
@@ -154,7 +151,7 @@ class Replay:
                 elif self._policy:
                     self._ask(self._policy)
             self._now_ns = c.start_ns
-            if c.cause == "explicit" and i >= self._skipped:
+            if c.cause == "explicit":
                 self._collect(c.generation, cause="explicit")
         return self
 

@@ -24,6 +24,8 @@ class Quantiles(NamedTuple):
 class Prediction(NamedTuple):
     """What a policy costs, from where the settings of the trace came into force to its end.
 
+    What brings a policy about, as a collection before gc.freeze(), is not in it; what the pacer does itself is.
+
     Args:
         policy: its name.
         gc_seconds: in collections, all threads.
@@ -159,7 +161,7 @@ def check(trace: Trace) -> Settled:
             " describes; record the trace on 3.14.5 or later"
         )
     part = settled(trace)
-    if not any(c.counts[0] for c in trace.collections[part.first + part.is_frozen :]):
+    if not any(c.counts[0] for c in trace.collections[part.first :]):
         raise SettingsError("expected a trace with collections, got one with none; record for longer")
     return part
 
