@@ -30,8 +30,8 @@ class Plan:
     seconds: float = 2.0
     scale: float = 1.0
 
-    def in_turn(self, repeat: int, among: tuple[str, ...] = ()) -> tuple[str, ...]:
-        """Return the policies in an order that rotates with the repeats; only those `among`, if any are named."""
-        chosen = [policy for policy in self.policies if not among or policy in among]
+    def in_turn(self, repeat: int, among: tuple[str, ...]) -> tuple[str, ...]:
+        """Return the policies that are `among` these, in an order that rotates with the repeats."""
+        chosen = [policy for policy in self.policies if policy in among]
         first = repeat % max(len(chosen), 1)
         return (*chosen[first:], *chosen[:first])

@@ -15,6 +15,7 @@ from typing import Any
 from gc_lab import Plan, Say
 from gc_lab.policies import POLICIES, Policy
 from gc_lab.service import LabError, environment
+from lowtide import pacer
 
 COMPARED = ("stock", "pacer")  # the others change nothing here
 THREADS = 8
@@ -54,7 +55,7 @@ def fill(number: int, count: int) -> list[bytearray]:
 async def burst(policy: Policy, count: int) -> dict[str, int]:
     policy.begin()
     before = rss_bytes()
-    with policy.request():
+    with pacer.request():
         parts = await asyncio.gather(*(asyncio.to_thread(fill, number, count) for number in range(THREADS)))
     kept = sum(len(buffer) for part in parts for buffer in part)
     end = rss_bytes()

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from gc_lab import Plan, Say, cgroup
+from gc_lab.policies import EVERYWHERE
 from gc_lab.service import LabError, environment
 from gc_lab.workloads import WORKLOADS
 
@@ -17,7 +18,7 @@ _MOST_REQUESTS = 100_000
 def measure(plan: Plan, say: Say) -> Iterator[dict[str, Any]]:
     """Yield a record for each run: what was served before the end, and the collector's share of that time."""
     for repeat in range(plan.repeats):
-        for policy in plan.in_turn(repeat):
+        for policy in plan.in_turn(repeat, EVERYWHERE):
             figures = run(policy, plan.scale)
             yield {"workload": "leak", "policy": policy, "load": "until killed", "repeat": repeat, **figures}
         say(f"repeat {repeat + 1} of {plan.repeats}, leak until killed")

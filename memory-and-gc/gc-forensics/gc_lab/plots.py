@@ -140,7 +140,9 @@ def ticks(low: float, high: float, *, is_log: bool) -> Iterable[float]:
     """Return round values from `low` to `high`."""
     if is_log:
         decades = range(math.floor(math.log10(low)), math.ceil(math.log10(high)) + 1)
-        return [value for decade in decades for part in (1, 2, 5) if low <= (value := float(f"{part}e{decade}")) <= high]
+        return [
+            value for decade in decades for part in (1, 2, 5) if low <= (value := float(f"{part}e{decade}")) <= high
+        ]
     step = 10.0 ** math.floor(math.log10(max(high - low, 1e-9)))
     step = next(step * part for part in (0.2, 0.5, 1, 2) if (high - low) / (step * part) <= 6)
     return [low + step * n for n in range(int((high - low) / step + 1e-9) + 1)]

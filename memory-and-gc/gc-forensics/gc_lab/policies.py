@@ -2,9 +2,10 @@
 
 import gc
 from collections.abc import Callable
-from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from functools import partial
+
+from lowtide import pacer
 
 REQUESTS_BETWEEN_COLLECTIONS = 100
 
@@ -16,13 +17,11 @@ class Policy:
     Args:
         title: as a user writes it.
         begin: what a service does once it is ready to serve.
-        request: what a service wraps its requests in.
         after: after(number) is called when a request has been answered.
     """
 
     title: str
     begin: Callable[[], object]
-    request: Callable[[], AbstractContextManager[object]] = nullcontext
     after: Callable[[int], object] = int
 
 
@@ -52,4 +51,10 @@ POLICIES = {
         gc.disable,
         after=collect_now_and_then,
     ),
+    "pacer": Policy('pacer.start(mode="act")', partial(pacer.start, mode="act")),
+    "pacer+guard": Policy(
+        'pacer.start(mode="act", guard_requests=True)', partial(pacer.start, mode="act", guard_requests=True)
+    ),
 }
+
+EVERYWHERE = tuple(name for name in POLICIES if name != "pacer+guard")  # the guard is for one workload

@@ -50,8 +50,10 @@ def serve(policy: str, limit_bytes: int, seconds: float, workers: int) -> dict[s
                 report = run(url, Scenario.single("GET", "/"), rate=RATE, duration_seconds=seconds, timeout_seconds=5)
             except OpenloadError as error:
                 raise LabError(f"gunicorn ({policy}): {error}\n{log.read_text()[-2000:]}") from None
-            kills = group.kills
-        spans = sorted(tuple(map(int, line.split())) for line in collections.read_text().splitlines())
+            # What the workers collect when they end is nobody's wait.
+            kills, ended_ns = group.kills, time.monotonic_ns()
+        lines = (tuple(map(int, line.split())) for line in collections.read_text().splitlines())
+        spans = sorted(span for span in lines if span[0] < ended_ns)
         return {
             "kills": kills,
             "overlaps": sum(later[0] < earlier[1] for earlier, later in pairwise(spans)),

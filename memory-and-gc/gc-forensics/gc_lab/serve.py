@@ -14,6 +14,7 @@ from collections.abc import Callable
 from gc_lab.policies import POLICIES, Policy
 from gc_lab.recorder import Recorder
 from gc_lab.workloads import WORKLOADS, Handler, tracked
+from lowtide import pacer
 
 
 class Server(asyncio.Protocol):
@@ -49,7 +50,7 @@ class Server(asyncio.Protocol):
     def serve(self) -> None:
         number = self.numbers()
         self.recorder.is_busy = True
-        with self.policy.request():
+        with pacer.request():  # nobody listens, but under the pacer and in a trace
             self.send(self.handle(number))
             self.recorder.is_busy = False
         self.recorder.requests += 1

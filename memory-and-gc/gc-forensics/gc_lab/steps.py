@@ -10,6 +10,7 @@ import time
 from gc_lab.policies import POLICIES
 from gc_lab.recorder import Recorder
 from gc_lab.workloads import WORKLOADS
+from lowtide import pacer
 
 
 def main(*, workload: str, policy: str, objects: int, requests: int, idle_every: int) -> None:
@@ -20,7 +21,7 @@ def main(*, workload: str, policy: str, objects: int, requests: int, idle_every:
     recorder.reset()
     for number in range(1, requests + 1):
         recorder.is_busy = True
-        with chosen.request():
+        with pacer.request():
             handle(number)
             recorder.is_busy = False
         recorder.requests += 1

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from gc_lab import careless_library
+from gc_lab.policies import EVERYWHERE
 
 Handler = Callable[[int], bytes]  # number of the request -> answer
 LOADS = (30, 60, 90)  # per cent of capacity
@@ -24,14 +25,14 @@ class Workload:
         build: build(objects) makes the heap, of about so many tracked objects, and returns what serves a request.
         objects: by default.
         loads: per cent of capacity at which it is measured; "bursts" and "saturated" are patterns of their own.
-        policies: under these alone; empty: under all.
+        policies: under these.
     """
 
     title: str
     build: Callable[[int], Handler]
     objects: int
     loads: tuple[int | str, ...] = ()
-    policies: tuple[str, ...] = ()
+    policies: tuple[str, ...] = EVERYWHERE
 
 
 class Item:
@@ -47,12 +48,11 @@ class Item:
 
 
 def catalogue(objects: int) -> list[Item]:
-    """Return items of about `objects` tracked objects, their neighbours in memory not those in the list."""
-    items = [Item(number) for number in range(max(objects // 3, 100))]
+    """Return items of about `objects` tracked objects, each linked to two within some megabytes of it."""
+    items = [Item(number) for number in range(max(objects // 3, 1000))]
     rng = random.Random(0)
-    rng.shuffle(items)
-    for item in items:
-        item.related = rng.choices(items, k=2)
+    for at, item in enumerate(items):
+        item.related = [items[(at + rng.randrange(20_000)) % len(items)] for _ in range(2)]
     return items
 
 
