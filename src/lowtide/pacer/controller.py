@@ -13,7 +13,7 @@ from time import monotonic, monotonic_ns, perf_counter
 from lowtide import _core
 from lowtide.pacer import boundaries, idle, watch
 from lowtide.pacer.memory import MemoryReader
-from lowtide.pacer.messages import warn
+from lowtide.pacer.messages import warn, warn_once
 from lowtide.pacer.policy import Policy
 from lowtide.pacer.pressure import relieve
 from lowtide.pacer.reading import Act, Decision, Moment, Reading, Triple
@@ -145,7 +145,7 @@ class Controller:
             case Act.RELEASE:
                 self._let_go(decision.reason)
             case Act.NOTHING if decision.reason:
-                warn(f"the pacer: {decision.reason}")
+                warn_once(f"the pacer: {decision.reason}")
             case Act.PRESSURE:
                 began = perf_counter()
                 relieve()
