@@ -98,7 +98,7 @@ $(PY):
 	@$(PYTHON) tools/preflight.py
 	@$(PYTHON) -m venv $(VENV)
 
-$(VENV)/built: $(PY) pyproject.toml setup.py $(C_SOURCES)
+$(VENV)/built: $(PY) pyproject.toml setup.py src/lowtide.pth $(C_SOURCES)
 	@echo "building lowtide into $(VENV)"
 	@$(PY) -m pip install -q --no-deps -e . >$(VENV)/build.log 2>&1 \
 	  || { grep -m 1 -o 'lowtide: .*' $(VENV)/build.log || cat $(VENV)/build.log; exit 1; } >&2

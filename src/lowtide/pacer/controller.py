@@ -55,11 +55,13 @@ class Controller:
         self._begin(percent, memory)
 
     def _begin(self, percent: int | None, memory: MemoryReader) -> None:
+        self._turn = allocate_lock()
+        self._turn.acquire()  # a tick may come in between
+        self._actor = 0  # the thread that has the turn
+        gc.set_threshold(*self._thresholds_back())
         self.policy = Policy(self._before, percent)
         self.memory = memory
         self.collections: Counter[str] = Counter()  # those asked for here, by cause
-        self._turn = allocate_lock()
-        self._actor = 0  # the thread that has the turn
         self._requests_before = boundaries.ended()
         self._last = max((collection.number for collection in watch.records()), default=0)
         self._has_begun = False  # to collect everything
@@ -68,6 +70,7 @@ class Controller:
         self._renewed_ns = 0
         # What others had frozen appears after the first reading: so the policy sees that it is somebody else's.
         self._seen_frozen = 0 if self._others_froze else _core.gc_frozen()
+        self._turn.release()
         self.ask(Moment.IN_REQUEST)  # for the thresholds: nothing that takes time is done in a request
         self._seen_frozen = _core.gc_frozen()
 
@@ -105,7 +108,6 @@ class Controller:
     def restart_in_child(self, percent: int | None, memory: MemoryReader) -> None:
         """Go on after a fork: what was learnt is the parent's, what it froze stays frozen."""
         if self.is_acting:
-            gc.set_threshold(*self._thresholds_back())
             self._begin(percent, memory)
 
     # What the policy is told

@@ -35,6 +35,14 @@ def test_values_have_units() -> None:
     assert own == {"heap_interval": 65536, "snapshot_every": 120.0}
 
 
+@pytest.mark.parametrize("program", [("script.py", "--pacer"), ("-m", "app"), ("--", "-x")])
+def test_an_optional_value_is_never_the_next_word(program: tuple[str, ...]) -> None:
+    rest = program[program[0] == "--" :]
+
+    assert parsed("--pacer", "--gctrace", *program) == ({"pacer": "advise", "gctrace": "1"}, rest)
+    assert parsed("--gctrace=gc.log", "--pacer=act", *program) == ({"pacer": "act", "gctrace": "gc.log"}, rest)
+
+
 def test_a_value_that_looks_like_the_program_is_a_value() -> None:
     assert parsed("--out", "-m", "script.py") == ({"out": "-m"}, ("script.py",))
 
