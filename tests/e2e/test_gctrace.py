@@ -2,7 +2,6 @@
 
 import os
 import re
-import signal
 import subprocess
 import sys
 import time
@@ -216,11 +215,13 @@ def test_a_killed_program_leaves_a_trace_that_can_be_read(tmp_path: Path) -> Non
         text=True,
     ) as process:
         assert process.stdout is not None
-        process.stdout.readline()
-        patience = time.monotonic() + 20
-        while log.stat().st_size < 20_000 and time.monotonic() < patience:
-            time.sleep(0.01)
-        os.kill(process.pid, signal.SIGKILL)
+        try:
+            process.stdout.readline()
+            patience = time.monotonic() + 20
+            while log.stat().st_size < 20_000 and time.monotonic() < patience:
+                time.sleep(0.01)
+        finally:
+            process.kill()
 
     collections = record.parse(log.read_text()).collections
     assert [c.number for c in collections] == list(range(1, len(collections) + 1))
