@@ -2,6 +2,7 @@
 
 from hypothesis import strategies as st
 
+from lowtide.pacer.reading import Memory, Moment
 from lowtide.profile import Function, Label, Line, Location, Mapping, Profile, Sample, ValueType
 
 HEAP_TYPES = (
@@ -139,3 +140,24 @@ def damaged(draw: st.DrawFn, originals: st.SearchStrategy[bytes]) -> bytes:
             case "repeat":
                 data[start:start] = data[start:end]
     return bytes(data)
+
+
+# What the pacer's policy is told.
+gc_moments = st.sampled_from(Moment)
+gc_counts = st.tuples(
+    st.sampled_from([0, 60, 300, 701, 2_500, 25_000, 300_000]), st.integers(0, 11), st.integers(0, 200)
+)
+gc_thresholds = st.sampled_from([(700, 10, 10), (2_000, 10, 10), (50_000, 20, 100), (0, 10, 10), (1, 0, 0)])
+# Mostly a little, sometimes an hour; never long enough for the comparison with CPython unless several come together.
+gc_waits = st.sampled_from([0.0, 0.001, 0.05, 0.3, 1.0, 1.5, 20.0, 70.0, 700.0, 4_000.0])
+gc_pauses = st.sampled_from([0, 1_000, 900_000, 40_000_000, 240_000_000, 700_000_000])
+gc_growths = st.sampled_from([0.5, 0.9, 1.0, 1.001, 1.21, 1.3, 1.6, 3.0])
+memory_readings = st.builds(
+    Memory,
+    rss_bytes=st.integers(0, 2**31),
+    working_set_bytes=st.integers(0, 2**31),
+    limit_bytes=st.sampled_from([0, 1, 2**28, 2**30, 2**40]),
+    retained_bytes=st.integers(0, 2**30),
+    is_leader=st.booleans(),
+    stall_share=st.sampled_from([0.0, 0.0, 0.5, 1.0]),
+)

@@ -42,6 +42,11 @@ class Freezing:
         if self._first_rest_seconds is None and reading.moment in (Moment.SAFE, Moment.IDLE):
             self._first_rest_seconds = now_seconds
         seen, self._seen = self._seen, reading.frozen
+        if seen is None and reading.frozen < self.frozen_objects // 2:
+            # Freezing was left out: somebody had frozen before us.
+            self.is_ours = False
+            self._left_objects += self.frozen_objects
+            self.frozen_objects = 0
         # Frozen objects may die, one by one; they do not become more, nor do most of them go at once.
         if seen is None or seen // 2 <= reading.frozen <= seen or not self.is_ours:
             return False

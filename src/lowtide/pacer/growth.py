@@ -38,11 +38,14 @@ class Growth:
         return self.ratio if self.percent is None else self.percent / 100
 
     @property
+    def step_blocks(self) -> int:
+        """Growth that makes the next one due."""
+        return max(FLOOR_BLOCKS, round((self.live_blocks or 0) * self.growth_ratio))
+
+    @property
     def goal_blocks(self) -> int:
         """Live blocks at which the next one is due; 0 while unknown."""
-        if self.live_blocks is None:
-            return 0
-        return self.live_blocks + max(FLOOR_BLOCKS, round(self.live_blocks * self.growth_ratio))
+        return 0 if self.live_blocks is None else self.live_blocks + self.step_blocks
 
     def grown_blocks(self, blocks: int) -> int:
         """Return by how much the heap has grown; a count from before the last collection says nothing."""
@@ -59,7 +62,7 @@ class Growth:
         return self.is_fruitful or grown_blocks > (self.live_blocks or 0) * HIGH_YIELD
 
     def is_due(self, grown_blocks: int) -> bool:
-        return self.live_blocks is not None and grown_blocks >= self.goal_blocks - self.live_blocks
+        return grown_blocks >= self.step_blocks
 
     def collected(self, collection: Collection, now_seconds: float, *, was_due: bool) -> None:
         """Begin anew after a full collection; one that was due also says how far apart they should be."""

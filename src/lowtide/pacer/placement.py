@@ -25,12 +25,17 @@ class Placement:
         """Return the growth as a multiple of that at which the collection became due."""
         return grown_blocks / max(self._due_blocks, 1) if self.is_waiting else 0.0
 
+    def due(self, grown_blocks: int, now_seconds: float) -> None:
+        """Begin to wait, or go on; `grown_blocks` is the growth that makes a collection due, or more."""
+        if self._due_seconds is None:
+            self._due_seconds, self._due_blocks = now_seconds, grown_blocks
+
     def permits(
         self, reading: Reading, grown_blocks: int, pause_ns: int, now_seconds: float, *, is_urgent: bool
     ) -> bool:
-        """Tell whether this moment will do."""
+        """Tell whether this moment will do for what is due."""
         if self._due_seconds is None:
-            self._due_seconds, self._due_blocks = now_seconds, grown_blocks
+            return False
         if fits(reading, pause_ns):
             return True
         waited_seconds, overgrowth = now_seconds - self._due_seconds, self.overgrowth(grown_blocks)

@@ -219,6 +219,8 @@ class Policy:
         self._full_pause_ns = self._predict(Act.FULL, r)
         self._nothing = Decision(Act.NOTHING, "", 0, self._growth.goal_blocks, self._wanted)
         self._sleep(r)
+        if decision and decision.act is Act.RELEASE:
+            self._nothing = decision
         return decision or self._nothing
 
     def _give_way(self, r: Reading) -> Decision | None:
@@ -227,7 +229,7 @@ class Policy:
             self._outside_changes += 1
             self._wanted = r.thresholds
             self._is_sized_by_others = True
-            if r.thresholds[2] != self._in_force[2]:
+            if r.thresholds[2] not in (self._in_force[2], NEVER):
                 return self._let_go("somebody else has set the thresholds", r.thresholds)
             self._resize()
             return self._say("somebody else has set the young thresholds; they stay")
@@ -278,8 +280,9 @@ class Policy:
         """Run the full collection that is due where it disturbs least."""
         freezing, growth, is_tight = self._freezing, self._growth, self._limit.is_tight
         grown_blocks = growth.grown_blocks(r.blocks)
+        is_first = freezing.is_first_due(r, self._clock)
         is_urgent = is_tight
-        if freezing.is_first_due(r, self._clock):
+        if is_first:
             act, reason = Act.FREEZE, "the program has warmed up"
             is_urgent = r.moment is SAFE or r.moment is IDLE
         elif is_tight and freezing.is_audit_due(self._clock, is_tight=True):
@@ -292,6 +295,7 @@ class Policy:
             self._placement.clear()
             return None
         pause_ns = self._predict(act, r)
+        self._placement.due(max(grown_blocks, growth.step_blocks), self._clock)
         if not self._placement.permits(r, grown_blocks, pause_ns, self._clock, is_urgent=is_urgent):
             return None
         if not self._may_act():
@@ -305,7 +309,7 @@ class Policy:
         elif fits(r, pause_ns):
             cause = "idle"
         else:
-            cause = "growth" if freezing.is_warm else "safepoint"
+            cause = "safepoint" if is_first else "growth"
         return self._ask(r, act, cause, reason)
 
     def _young(self, r: Reading) -> Decision | None:
