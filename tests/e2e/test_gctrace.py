@@ -1,6 +1,5 @@
 """A program under LOWTIDE_GCTRACE: every collection has its line, to the very end, and the program is as it was."""
 
-import os
 import re
 import subprocess
 import sys
