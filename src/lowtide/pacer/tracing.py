@@ -8,7 +8,7 @@ from types import TracebackType
 from typing import Literal, get_args
 
 from lowtide.errors import SettingsError
-from lowtide.pacer import record, watch
+from lowtide.pacer import boundaries, record, watch
 from lowtide.pacer.messages import warn
 from lowtide.pacer.record import Collection, Header
 from lowtide.pacer.sinks import Descriptor, File, Sink, Stream, Writer
@@ -42,6 +42,7 @@ class Trace:
         self._has_warned = False
 
     def _begin(self) -> None:
+        boundaries.watch()  # a line says whether a request waited
         watch.subscribe(self._hear)
         self._next = sum(watch.totals()[0]) + 1
         _traces.append(self)
