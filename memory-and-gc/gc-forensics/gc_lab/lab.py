@@ -27,7 +27,7 @@ def run(parts: Iterable[str], plan: Plan, out: Path, say: Say) -> None:
         if part in ("leak", "prefork") and (reason := cgroup.unavailable()):
             say(f"{part} is left out: {reason}")
         elif part == "traces":
-            traces.record(traces.NAMES, out / "traces", plan.scale, min(traces.SECONDS, 5 * plan.seconds), say)
+            traces.record(traces.NAMES, out / "traces", plan.scale, min(traces.SECONDS, 4 * plan.seconds), say)
         else:
             with (out / f"{part}.jsonl").open("w") as file:
                 for record in _records(part, plan, out, say):

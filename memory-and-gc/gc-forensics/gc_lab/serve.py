@@ -60,13 +60,15 @@ class Server(asyncio.Protocol):
         self.transport.write(b"HTTP/1.1 200 OK\r\ncontent-length: %d\r\n\r\n" % len(body) + body)
 
 
-async def main(*, workload: str, policy: str, objects: int, cpu: int | None) -> None:
+async def main(*, workload: str, policy: str, objects: int, trace: str, cpu: int | None) -> None:
     if cpu is not None:
         os.sched_setaffinity(0, {cpu})
     handle = WORKLOADS[workload].build(objects)
     recorder = Recorder()
     chosen = POLICIES[policy]
     chosen.begin()
+    if trace:
+        pacer.trace(trace)
     numbers = iter(range(1, sys.maxsize)).__next__
     loop = asyncio.get_running_loop()
     server = await loop.create_server(lambda: Server(handle, chosen, recorder, numbers), "127.0.0.1", 0)

@@ -42,14 +42,22 @@ class Service:
 
 @contextmanager
 def serving(workload: str, policy: str, objects: int, trace: Path | None = None) -> Iterator[Service]:
-    """Start a service, yield it once it listens, stop it; lowtide leaves a line for each collection in `trace`.
+    """Start a service, yield it once it listens, stop it.
+
+    lowtide leaves a line for each collection in `trace`, if that is given, from when the heap is built.
 
     Raises: LabError when it does not start or does not end in order.
     """
-    options = {"workload": workload, "policy": policy, "objects": objects, "cpu": _CPUS[0] if len(_CPUS) > 1 else None}
+    options = {
+        "workload": workload,
+        "policy": policy,
+        "objects": objects,
+        "trace": str(trace or ""),
+        "cpu": _CPUS[0] if len(_CPUS) > 1 else None,
+    }
     process = subprocess.Popen(
         [sys.executable, "-m", "gc_lab.serve", json.dumps(options)],
-        env=environment() | ({"LOWTIDE_GCTRACE": str(trace)} if trace else {}),
+        env=environment(),
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         start_new_session=True,  # Ctrl-C reaches us alone, and we end the service

@@ -16,13 +16,14 @@ from examples.catalogue_load import import_request, make_products
 from examples.catalogue_load import scenario as catalogue_scenario
 from gc_lab import LAB, ROOT
 from gc_lab.service import LabError, environment, load_generator_apart, serving
-from gc_lab.workloads import WORKLOADS
 from tools.openload import Scenario, run
 
 FOLDER = LAB / "traces"
 LOWTIDE = Path(sysconfig.get_path("scripts")) / "lowtide"
-RATE, SECONDS, PRODUCTS = 60, 10.0, 5000
-NAMES = ("demo", "static", "cycles", "leak")
+SECONDS, PRODUCTS = 8.0, 20_000
+RATES = {"demo": 50, "static": 60, "cycles": 100, "leak": 100}
+OBJECTS = {"static": 1_000_000, "cycles": 100_000, "leak": 30_000}  # so that each has some full collections
+NAMES = tuple(RATES)
 _START_SECONDS = 30
 
 
@@ -38,10 +39,10 @@ def record(names: tuple[str, ...], folder: Path, scale: float, seconds: float, s
                 products = make_products(round(PRODUCTS * scale))
                 with demo_service(trace) as url:
                     _import(url, products)
-                    run(url, catalogue_scenario(products), rate=RATE, duration_seconds=seconds)
+                    run(url, catalogue_scenario(products), rate=RATES[name], duration_seconds=seconds)
             else:
-                with serving(name, "stock", round(WORKLOADS[name].objects * scale), trace) as service:
-                    run(service.url, Scenario.single("GET", "/"), rate=RATE, duration_seconds=seconds)
+                with serving(name, "stock", round(OBJECTS[name] * scale), trace) as service:
+                    run(service.url, Scenario.single("GET", "/"), rate=RATES[name], duration_seconds=seconds)
             if not trace.exists():
                 raise LabError(f"lowtide left no trace of {name}")
             explained(trace).write_text(explain(trace))

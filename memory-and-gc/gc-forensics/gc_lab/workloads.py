@@ -75,7 +75,7 @@ def static_heap(objects: int) -> Handler:
 
     def answer(number: int) -> bytes:
         found = page(items, number)
-        recent.append(found["rows"][::5])
+        recent.append(found["rows"][::3])
         return json.dumps(found["rows"][:10]).encode()
 
     return answer
@@ -166,7 +166,7 @@ def leak(objects: int) -> Handler:
 
     def answer(number: int) -> bytes:
         found = page(items, number, rows=300)
-        cache[number] = {"rows": found["rows"][:5], "body": b"x" * 8192}
+        cache[number] = {"rows": found["rows"][:20], "body": b"x" * 4096}
         return json.dumps(found["rows"][:10]).encode()
 
     return answer
@@ -190,7 +190,7 @@ WORKLOADS = {
     "old": Workload("sessions that become garbage when old", old_garbage, 300_000, (60,)),
     "bursty": Workload("bursts of 0.25 s, idle in between", request_cycles, 300_000, ("bursts",)),
     "saturated": Workload("always requests waiting", static_heap, 300_000, ("saturated",)),
-    "leak": Workload("a live leak", leak, 100_000),
+    "leak": Workload("a live leak", leak, 30_000),
     "library": Workload(
         "a library that calls gc.collect() in requests",
         collects_in_requests,
