@@ -13,7 +13,7 @@ from lowtide.errors import LowtideError
 
 FAILURE, INTERRUPTED = 2, 128 + signal.SIGINT
 
-COMMANDS = ("run", "top", "diff", "flame", "convert", "merge", "pool", "doctor")
+COMMANDS = ("run", "top", "diff", "flame", "convert", "merge", "pool", "pacer", "doctor")
 
 
 class Commands(click.Group):

@@ -5,31 +5,14 @@ from typing import NamedTuple
 
 from lowtide.pacer.flows import FULL, Costs, Flows, Settled
 from lowtide.pacer.policy import Policy
-from lowtide.pacer.reading import Act, Moment, Reading, Triple
+from lowtide.pacer.reading import Act, Moment, Reading
 from lowtide.pacer.record import UNREAD, Collection, Trace
+from lowtide.pacer.setting import Setting
 from lowtide.pacer.stock import Stock
 
 _GOLDEN = 0.6180339887498949  # its multiples fall evenly between 0 and 1
 _BLOCKS_PER_OBJECT = 2.0  # where no full collection has freed anything: an object and what it holds
 _GENERATION = {Act.YOUNG: 0, Act.MIDDLE: 1, Act.FULL: FULL, Act.FREEZE: FULL, Act.AUDIT: FULL, Act.THAW: FULL}
-
-
-class Setting(NamedTuple):
-    """A policy to replay a trace under.
-
-    Args:
-        name: as the user wrote it.
-        thresholds: in force from when the program has started; a first one of 0 turns automatic collections off.
-        freeze: collect and gc.freeze() then.
-        act: the pacer acts.
-        percent: of the pacer; None leaves it to what collections yield.
-    """
-
-    name: str
-    thresholds: Triple
-    freeze: bool = False
-    act: bool = False
-    percent: int | None = None
 
 
 class Pause(NamedTuple):

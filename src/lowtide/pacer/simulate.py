@@ -1,13 +1,14 @@
 """A recorded trace under another policy: what collecting would have cost, and how far that can be believed."""
 
 from collections.abc import Iterable, Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from lowtide.errors import SettingsError
 from lowtide.pacer.flows import Costs, Flows, Settled, flows, settled
 from lowtide.pacer.reading import Triple
 from lowtide.pacer.record import OWN_CAUSES, UNREAD, Collection, Trace
-from lowtide.pacer.replay import Pause, Replay, Setting
+from lowtide.pacer.replay import Pause, Replay
+from lowtide.pacer.setting import Setting, default_thresholds
 from lowtide.units import format_count
 
 FEW = 8  # collections of a generation: with fewer, their quantiles and their number are hearsay
@@ -29,7 +30,9 @@ class Prediction(NamedTuple):
     Args:
         policy: its name.
         gc_seconds: in collections, all threads.
-        request_seconds: of these, while a request waited.
+        request_seconds: of these, while a request waited; None where the trace marks no requests.
+        wait_seconds: what somebody who comes at any moment waits on average for collections that nobody placed between
+            requests: long pauses count most.
         collections: how many, by generation.
         pauses: their quantiles by generation; None where there were none.
         peak_blocks: live blocks of pymalloc at most; None where the trace does not tell.
@@ -39,7 +42,8 @@ class Prediction(NamedTuple):
 
     policy: str
     gc_seconds: float
-    request_seconds: float
+    request_seconds: float | None
+    wait_seconds: float
     collections: Triple
     pauses: tuple[Quantiles | None, Quantiles | None, Quantiles | None]
     peak_blocks: int | None
@@ -51,6 +55,7 @@ class Prediction(NamedTuple):
         return {
             "gc_seconds": self.gc_seconds,
             "request_seconds": self.request_seconds,
+            "wait_seconds": self.wait_seconds,
             **{f"gen{g}_collections": n for g, n in enumerate(self.collections)},
             **{f"gen{g}_p50": each and each.p50 for g, each in enumerate(self.pauses)},
             **{f"gen{g}_p99": each and each.p99 for g, each in enumerate(self.pauses)},
@@ -58,46 +63,9 @@ class Prediction(NamedTuple):
             "peak_blocks": self.peak_blocks,
         }
 
-
-def parse_policy(text: str, python: str) -> Setting:
-    """Read a policy such as `stock`, `threshold=50000` or `freeze+threshold=50000`.
-
-    Args:
-        text: parts joined by +.
-        python: version of the interpreter, whose own thresholds hold where the text has none.
-
-    Raises: SettingsError where it is none.
-    """
-    setting = Setting(text, default_thresholds(python))
-    for part in text.split("+"):
-        name, _, value = part.partition("=")
-        number = int(value) if value.isascii() and value.isdecimal() and 0 < len(value) < 11 else 0
-        if part == "freeze":
-            setting = setting._replace(freeze=True)
-        elif part == "disable":
-            setting = setting._replace(thresholds=(0, *setting.thresholds[1:]))
-        elif part == "act":
-            setting = setting._replace(act=True)
-        elif name == "threshold" and 1 <= number < 2**31:
-            setting = setting._replace(thresholds=(number, *setting.thresholds[1:]))
-        elif name == "percent" and number >= 1:
-            setting = setting._replace(act=True, percent=number)
-        elif text != "stock":
-            raise SettingsError(
-                "policy must be stock, freeze, threshold=N, disable, act, percent=N (N >= 1), or some of them joined"
-                f" by +, got {text[:60]!r}"
-            )
-    if setting.act and text not in ("act", f"percent={setting.percent}"):
-        raise SettingsError(
-            f"the pacer freezes and sets thresholds itself: expected act or percent=N alone, got {text!r}"
-        )
-    return setting
-
-
-def default_thresholds(python: str) -> Triple:
-    """Return the thresholds that an interpreter of this version starts with."""
-    major, minor = (int(part) for part in python.split(".")[:2])
-    return (2000 if (major, minor) >= (3, 13) else 700), 10, 10
+    def as_json(self) -> dict[str, Any]:
+        """Return the prediction as plain data."""
+        return {"policy": self.policy, **self.figures(), "errors": self.errors, "remarks": self.remarks}
 
 
 def simulate(trace: Trace, policies: Sequence[Setting]) -> list[Prediction]:
@@ -115,7 +83,7 @@ def simulate(trace: Trace, policies: Sequence[Setting]) -> list[Prediction]:
         replay = Replay(trace, part, fit.flow, fit.costs, policy).run()
         unknown = _unknown(fit.flow, policy)
         found.append(
-            fit.prediction(policy.name, replay)._replace(
+            fit.prediction(policy.name, replay, _length(trace.collections[part.first :]))._replace(
                 errors={name: None if name in unknown else error for name, error in errors.items()},
                 remarks=tuple(_remarks(fit.flow, fit.costs, policy, replay)),
             )
@@ -142,7 +110,7 @@ def cross_check(trace: Trace, part: Settled) -> dict[str, float | None]:
     fit = _fit(half, part)
     own = _own(trace, part)._replace(freeze=False)
     replay = Replay(trace, part._replace(first=middle), fit.flow, fit.costs, own, is_start=False).run()
-    predicted = fit.prediction("", replay).figures()
+    predicted = fit.prediction("", replay, _length(second)).figures()
     return {name: _error(predicted[name], value) for name, value in truth.figures().items()}
 
 
@@ -173,12 +141,12 @@ class _Fit(NamedTuple):
     costs: Costs
     own: Replay
     peak_blocks: int | None
-    request_share: float
+    request_share: float | None
 
-    def prediction(self, policy: str, replay: Replay) -> Prediction:
+    def prediction(self, policy: str, replay: Replay, seconds: float) -> Prediction:
         grown = (replay.peak_objects - self.own.peak_objects) * self.flow.blocks_of_object
         peak_blocks = None if self.peak_blocks is None else max(0, round(self.peak_blocks + grown))
-        return _prediction(policy, replay.pauses, self.request_share, peak_blocks)
+        return _prediction(policy, replay.pauses, seconds, self.request_share, peak_blocks)
 
 
 def _fit(trace: Trace, part: Settled) -> _Fit:
@@ -213,7 +181,10 @@ def _own(trace: Trace, part: Settled) -> Setting:
 
 
 def _measured(collections: Sequence[Collection]) -> Prediction:
-    found = _prediction("as recorded", _pauses(collections), 0.0, _peak_blocks(collections))
+    share, peak_blocks = _request_share(collections), _peak_blocks(collections)
+    found = _prediction("as recorded", _pauses(collections), _length(collections), share, peak_blocks)
+    if share is None:
+        return found
     return found._replace(request_seconds=sum(c.pause_ns for c in collections if c.in_request) / 1e9)
 
 
@@ -225,18 +196,28 @@ def _pauses(collections: Iterable[Collection]) -> list[Pause]:
     ]
 
 
+def _length(collections: Sequence[Collection]) -> float:
+    """Return how long a part of a trace is, seconds."""
+    return (collections[-1].start_ns + collections[-1].pause_ns - collections[0].start_ns) / 1e9
+
+
 def _seconds(pauses: Sequence[Pause]) -> list[float]:
     return [sum(pause.mean_ns for pause in pauses if pause.generation == g) / 1e9 for g in range(3)]
 
 
-def _prediction(policy: str, pauses: Sequence[Pause], served: float, peak_blocks: int | None) -> Prediction:
+def _prediction(
+    policy: str, pauses: Sequence[Pause], seconds: float, served: float | None, peak_blocks: int | None
+) -> Prediction:
     by_generation = [sorted(pause.ns for pause in pauses if pause.generation == g) for g in range(3)]
     young, middle, full = (_quantiles(each) for each in by_generation)
     numbers = tuple(map(len, by_generation))
     return Prediction(
         policy=policy,
         gc_seconds=sum(_seconds(pauses)),
-        request_seconds=served * sum(pause.mean_ns for pause in pauses if not pause.is_outside) / 1e9,
+        request_seconds=None
+        if served is None
+        else served * sum(pause.mean_ns for pause in pauses if not pause.is_outside) / 1e9,
+        wait_seconds=sum(pause.ns**2 for pause in pauses if not pause.is_outside) / 2e18 / seconds if seconds else 0.0,
         collections=(numbers[0], numbers[1], numbers[2]),
         pauses=(young, middle, full),
         peak_blocks=peak_blocks,
@@ -255,8 +236,10 @@ def _peak_blocks(collections: Iterable[Collection]) -> int | None:
     return max((c.blocks_before for c in collections if c.blocks_before != UNREAD), default=None)
 
 
-def _request_share(collections: Sequence[Collection]) -> float:
-    """Return how much of automatic collections fell into requests; those come where objects are allocated."""
+def _request_share(collections: Sequence[Collection]) -> float | None:
+    """Return how many of the automatic collections fell into requests, 0 to 1; None where no request is marked."""
+    if not any(c.in_request or c.requests for c in collections):
+        return None
     automatic = [c for c in collections if c.cause in ("young", "full")]
     return sum(c.in_request for c in automatic) / max(1, len(automatic))
 
@@ -267,7 +250,7 @@ def _request_share(collections: Sequence[Collection]) -> float:
 def _unknown(flow: Flows, setting: Setting) -> set[str]:
     """Return the figures of which the cross-check says nothing, because the trace does not."""
     lower = _is_lower(flow, setting)
-    full = {"gc_seconds", "request_seconds", "gen2_collections", "gen2_p50", "gen2_p99", "gen2_max"}
+    full = {"gc_seconds", "request_seconds", "wait_seconds", "gen2_collections", "gen2_p50", "gen2_p99", "gen2_max"}
     unknown = set() if flow.has_fulls else full
     if lower:
         unknown |= full | {f"gen{g}_{what}" for g in (0, 1) for what in ("collections", "p50", "p99", "max")}

@@ -7,7 +7,8 @@ import pytest
 
 from lowtide.errors import SettingsError
 from lowtide.pacer import record
-from lowtide.pacer.simulate import Prediction, default_thresholds, measured, parse_policy, simulate
+from lowtide.pacer.setting import default_thresholds, parse_policy
+from lowtide.pacer.simulate import Prediction, measured, simulate
 from tests.unit.pacer import traces
 
 POLICIES = ["stock", "threshold=20000", "freeze", "freeze+threshold=20000"]
@@ -68,6 +69,8 @@ def test_the_pacer_keeps_collections_out_of_requests() -> None:
     acting, stock = simulate(traces.service(), policies)
 
     assert stock.request_seconds == pytest.approx(stock.gc_seconds)
+    assert acting.request_seconds is not None
+    assert stock.request_seconds is not None
     assert acting.request_seconds < stock.request_seconds / 10
     assert "assumes a moment without a request" in " ".join(acting.remarks)
 

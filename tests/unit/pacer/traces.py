@@ -64,22 +64,21 @@ def trace(*collections: record.Collection) -> record.Trace:
 def service(seconds: float = 120.0, **fields: Any) -> record.Trace:
     """Make the trace of a service: 412,000 old objects, ten young collections a second, each in a request.
 
-    One object in a hundred stays and one in four is garbage; full collections find nothing.
+    One object in four is garbage, and two in five come to be old and die soon after; full collections find nothing.
     """
     state = Stock((2000, 10, 10), long_lived=412_000)
     collections = []
     for n in range(round(seconds * 10)):
         generation = state.allocate(state.room or 0)
         assert generation is not None
-        counts, window = state.counts, 2001 * (state.counts[1] + 1)
+        counts, stay = state.counts, 2001 * (state.counts[1] + 1) * 2 // 5
         freed = 500 if generation < 2 else 0
-        old = state.long_lived + state.pending
-        state.collected(generation, survivors=window // 100 if generation == 1 else old)
+        state.collected(generation, survivors=stay if generation == 1 else 412_000)
         seen = {"counts": counts, "freed": freed, "long_lived": state.long_lived, "pending": state.pending}
         if generation == 2:
-            c = full(n / 10, scanned=old, **seen)
+            c = full(n / 10, scanned=412_000, **seen)
         elif generation == 1:
-            c = collection(n / 10, generation=1, pause_ns=700_000, scanned=window // 100 + freed, **seen)
+            c = collection(n / 10, generation=1, pause_ns=700_000, scanned=stay + freed, **seen)
         else:
             c = collection(n / 10, **seen)
         collections.append(c._replace(in_request=True, requests=1, **fields))

@@ -1,0 +1,205 @@
+"""`lowtide pacer`."""
+
+import json
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+import click
+
+from lowtide.cli import outputs
+from lowtide.errors import TraceFormatError
+from lowtide.pacer import record
+from lowtide.pacer.explain import Explanation, explain
+from lowtide.pacer.explain_page import render
+from lowtide.pacer.explain_text import sections
+from lowtide.pacer.setting import parse_policy
+from lowtide.pacer.simulate import Prediction, measured, simulate
+from lowtide.profile.formats.table import printable
+from lowtide.units import format_count, format_duration
+
+DEFAULT_POLICIES = ("stock", "freeze", "threshold=50000", "act")
+HEADER = (
+    "policy",
+    "GC",
+    "±",
+    "in requests",
+    "young",
+    "middle",
+    "full",
+    "full p50",
+    "±",
+    "full max",
+    "peak blocks",
+    "±",
+)
+
+
+@click.group(invoke_without_command=True)
+@click.pass_context
+def command(ctx: click.Context) -> None:
+    """Read what the garbage collector did, and what it would do otherwise."""
+    if ctx.invoked_subcommand is None:
+        click.echo(ctx.get_help())
+
+
+@command.command(
+    "explain",
+    epilog="""\b
+    Examples:
+      lowtide run --gctrace=gc.log -m uvicorn app:app     record, under load, then
+      lowtide pacer explain gc.log                        each line, what hurts, what to try
+      lowtide pacer explain gc.log --format html -o gc.html
+
+    \b
+    A trace should hold some full collections (gen2), and say which pauses fell into requests: mark those with
+    lowtide's middleware or `with lowtide.pacer.request():`. Effects of settings are predicted from the trace itself;
+    `lowtide pacer simulate` says more of them.
+    """,
+)
+@click.argument("file", metavar="LOG")
+@click.option(
+    "--format",
+    "output_format",
+    type=click.Choice(["text", "html", "json"]),
+    default="text",
+    show_default=True,
+    help="text for people, html with a picture of pauses and heap, json for programs.",
+)
+@click.option("-o", "--output", "out", metavar="OUT", default="-", help="File to write. Default: standard output.")
+def explain_command(*, file: str, output_format: str, out: str) -> None:
+    """Annotate a gctrace: what each line means, which pauses hurt, what was scanned for nothing, what to try.
+
+    LOG is what `lowtide run --gctrace=LOG` or LOWTIDE_GCTRACE wrote, as lines or as JSON; - for standard input.
+    """
+    trace = _read(file)
+    explanation = explain(trace)
+    name = "standard input" if file == "-" else Path(file).name
+    if output_format == "html":
+        outputs.write(out, render(explanation, trace, title=name).encode())
+    elif output_format == "json":
+        outputs.write(out, (json.dumps(explanation.as_json(), indent=2) + "\n").encode())
+    else:
+        is_plain = out != "-" or not sys.stdout.isatty()
+        parts: list[str] = []
+        for title, lines in sections(explanation):
+            heading = title if is_plain else click.style(title, bold=True)
+            parts += [
+                f"\n{heading}" if title else "",
+                *(f"  {printable(line)}" if title else printable(line) for line in lines),
+            ]
+        outputs.write(out, ("\n".join(parts[1:]) + "\n").encode())
+    if out != "-":
+        click.echo(out)
+
+
+def _text(explanation: Explanation, *, is_terminal: bool) -> str:
+    parts: list[str] = []
+    for title, lines in sections(explanation):
+        heading = click.style(title, bold=True) if is_terminal else title
+        parts += ["", heading, *(f"  {printable(line)}" for line in lines)] if title else map(printable, lines)
+    return "".join(f"{part}\n" for part in parts)
+
+
+@command.command(
+    "simulate",
+    epilog="""\b
+    Examples:
+      lowtide pacer simulate gc.log
+      lowtide pacer simulate gc.log --policy freeze --policy freeze+threshold=20000
+      lowtide pacer simulate gc.log --policy act --policy percent=50 --format json
+
+    \b
+    Policies, in force once the program has started:
+      stock          CPython's own thresholds
+      freeze         gc.collect(); gc.freeze()
+      threshold=N    gc.set_threshold(N)
+      disable        gc.disable()
+      act            the pacer acts; percent=N: with that percent
+    The first four can be joined, as in freeze+threshold=50000.
+
+    \b
+    ± is the relative error of a figure in the trace's own cross-check: the second half predicted from the first.
+    ? means that the trace cannot tell. A policy's own trace is always the better witness.
+    """,
+)
+@click.argument("file", metavar="LOG")
+@click.option(
+    "--policy",
+    "policies",
+    metavar="POLICY",
+    multiple=True,
+    default=DEFAULT_POLICIES,
+    help=f"Policy to predict; may be given several times. Default: {', '.join(DEFAULT_POLICIES)}.",
+)
+@click.option(
+    "--format",
+    "output_format",
+    type=click.Choice(["table", "json"]),
+    default="table",
+    show_default=True,
+    help="table for people, json for programs.",
+)
+def simulate_command(*, file: str, policies: Sequence[str], output_format: str) -> None:
+    """Predict what collecting would have cost under other policies.
+
+    LOG is a gctrace. What it says of allocations and survivors is replayed under each policy.
+    """
+    trace = _read(file)
+    settings = [parse_policy(text, trace.header.python) for text in policies]
+    recorded = measured(trace)
+    predictions = simulate(trace, settings)
+    if output_format == "json":
+        found = {
+            "schema": 1,
+            "recorded": recorded.as_json(),
+            "predictions": [prediction.as_json() for prediction in predictions],
+        }
+        click.echo(json.dumps(found, indent=2))
+        return
+    rows = [HEADER, _row(recorded), *map(_row, predictions)]
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    for row in rows:
+        cells = [cell.rjust(width) for cell, width in zip(row[1:], widths[1:], strict=True)]
+        click.echo("  ".join([row[0].ljust(widths[0]), *cells]).rstrip())
+    for prediction in predictions:
+        for remark in prediction.remarks:
+            click.echo(f"{prediction.policy}: {remark}")
+
+
+def _row(p: Prediction) -> tuple[str, ...]:
+    full = p.pauses[2]
+    return (
+        p.policy,
+        format_duration(p.gc_seconds),
+        _error(p, "gc_seconds"),
+        "?" if p.request_seconds is None else format_duration(p.request_seconds),
+        *map(format_count, p.collections),
+        format_duration(full.p50) if full else "-",
+        _error(p, "gen2_p50") if full else "",
+        format_duration(full.max) if full else "-",
+        "-" if p.peak_blocks is None else format_count(p.peak_blocks),
+        _error(p, "peak_blocks"),
+    )
+
+
+def _error(p: Prediction, figure: str) -> str:
+    if not p.errors:
+        return ""
+    error = p.errors[figure]
+    return "?" if error is None else f"{error:.0%}"
+
+
+def _read(file: str) -> record.Trace:
+    """Read a trace; what is wrong with it names the file."""
+    name = "standard input" if file == "-" else file
+    try:
+        content = sys.stdin.buffer.read() if file == "-" else Path(file).read_bytes()
+        return record.parse(content.decode())
+    except OSError as error:
+        error.filename = error.filename or name
+        raise
+    except UnicodeDecodeError:
+        raise TraceFormatError(f"{name}: expected a gctrace, got bytes that are no text") from None
+    except TraceFormatError as error:
+        raise TraceFormatError(f"{name}: {error}") from None
