@@ -6,6 +6,7 @@ import sys
 import threading
 import time
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -54,7 +55,8 @@ class Script:
 
 
 @pytest.fixture(autouse=True)
-def _stopped() -> Iterator[None]:
+def _stopped(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[None]:
+    monkeypatch.setenv("XDG_RUNTIME_DIR", str(tmp_path))  # no turns to wait for: nobody shares the lease
     yield
     pacer.stop()
     pressure._callbacks.clear()
@@ -75,9 +77,9 @@ def the_controller() -> controller.Controller:
     return found.controller
 
 
-def warm_up() -> None:
-    """Serve until the pacer has frozen, or should have."""
-    end = time.monotonic() + 1
+def warm_up(seconds: float = 10.0) -> None:
+    """Serve until the pacer has frozen; or as long as it would take it, and longer where another process collects."""
+    end = time.monotonic() + seconds
     while time.monotonic() < end and not pacer.status().collections:
         for _ in range(50):
             pacer.step()
@@ -98,7 +100,7 @@ def test_full_collections_are_taken_over_by_start_itself() -> None:
 def test_advising_changes_nothing() -> None:
     pacer.start("advise")
     pacer.on_pressure(lambda: pytest.fail("called"))
-    warm_up()
+    warm_up(0.6)
     gc.collect()
 
     assert gc.get_threshold() == STOCK
@@ -124,7 +126,7 @@ def test_what_somebody_else_froze_stays_frozen(when: str) -> None:
         if when == "before":
             gc.freeze()
         pacer.start()
-        warm_up()
+        warm_up(10.0 if when == "after" else 0.6)
         if when == "after":
             others = [[] for _ in range(1000)]  # type: ignore[var-annotated]
             gc.freeze()
@@ -170,7 +172,7 @@ def test_a_collector_that_is_off_is_left_alone() -> None:
     try:
         pacer.start()
         kept: list[list[int]] = [[] for _ in range(100_000)]
-        warm_up()
+        warm_up(0.6)
         pacer.stop()
         del kept
 
