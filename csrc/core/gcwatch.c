@@ -132,10 +132,24 @@ static bool is_in_request(void) {
 
 /* -- causes --------------------------------------------------------------------------------------------------------- */
 
-/* What CPython would collect of its own accord: the oldest generation that is due. Other callbacks may have freed a few
- * objects since it chose, and so the youngest count is not taken at its word. */
+/* What the callbacks before ours may have taken off the youngest count since CPython chose: those in Python free objects. */
+static int slack(const lt_gc_record *r) {
+    PyObject *list = lt_gc.collector->callbacks;
+    for (Py_ssize_t i = 0; list != NULL && i < PyList_GET_SIZE(list); i++) {
+        PyObject *callback = PyList_GET_ITEM(list, i);
+        if (callback == lt_gc.callable) {
+            break;
+        }
+        if (!PyCFunction_CheckExact(callback)) {
+            return r->thresholds[0] / 16;
+        }
+    }
+    return 0;
+}
+
+/* What CPython would collect of its own accord: the oldest generation that is due. */
 static int automatic_generation(const lt_gc_record *r) {
-    if (!PyGC_IsEnabled() || r->thresholds[0] <= 0 || r->counts[0] <= r->thresholds[0] - r->thresholds[0] / 16) {
+    if (!PyGC_IsEnabled() || r->thresholds[0] <= 0 || r->counts[0] <= r->thresholds[0] - slack(r)) {
         return -1;
     }
     if (r->counts[2] > r->thresholds[2] && r->pending >= r->long_lived / 4) {

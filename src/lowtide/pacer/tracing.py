@@ -93,11 +93,10 @@ class Trace:
 
     def _lines(self, collections: list[Collection]) -> list[str]:
         lines = [record.pid_line(os.getpid(), self._is_json)] if self._names_pid else []
-        _, pauses_ns, elapsed_ns = watch.totals()
         if self._header is None:
-            self._header = _new_header(elapsed_ns)
+            self._header = _new_header()
             lines.append(record.json_header(self._header) if self._is_json else record.header_line(self._header))
-        paused_ns = sum(pauses_ns) - sum(c.pause_ns for c in collections)
+        paused_ns = sum(watch.totals()[1]) - sum(c.pause_ns for c in collections)
         for c in collections:
             if c.number > self._next:
                 lines.append(record.lost_line(c.number - self._next, self._is_json))
@@ -191,12 +190,14 @@ def _sink(target: str | os.PathLike[str] | int | Writer | None) -> Sink:
     return Stream(target)
 
 
-def _new_header(elapsed_ns: int) -> Header:
+def _new_header() -> Header:
+    now_ns, now_unix = time.monotonic_ns(), time.time()  # first: no collection is to come before the beginning
+    elapsed_ns = watch.totals()[2]
     return Header(
         python=".".join(map(str, sys.version_info[:3])),
         pid=os.getpid(),
-        start_ns=time.monotonic_ns() - elapsed_ns,
-        time_unix=time.time() - elapsed_ns / 1e9,
+        start_ns=now_ns - elapsed_ns,
+        time_unix=now_unix - elapsed_ns / 1e9,
         incremental=(3, 14) <= sys.version_info < (3, 14, 5),
     )
 
