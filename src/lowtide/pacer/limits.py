@@ -147,6 +147,7 @@ class Limit:
     def _begin_anew(self) -> None:
         self.unreclaimable_bytes = 0
         self._fruitless = self._rung = 0
+        self._next_round_seconds = 0.0
 
     def _measure_rate(self, used_bytes: int, now_seconds: float) -> None:
         if self._anchor is None:

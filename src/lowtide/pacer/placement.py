@@ -46,4 +46,9 @@ class Placement:
 
 def fits(reading: Reading, pause_ns: int) -> bool:
     """Tell whether the program waits for long enough."""
-    return reading.moment is Moment.IDLE and FIT * pause_ns <= reading.idle_seconds * 1e9
+    return reading.moment is Moment.IDLE and reading.idle_seconds >= needed_seconds(pause_ns)
+
+
+def needed_seconds(pause_ns: int) -> float:
+    """Return how long the program should wait for such a pause to fit."""
+    return FIT * pause_ns / 1e9

@@ -1,5 +1,6 @@
 """The control law: at each moment at which it is asked, what to do about memory."""
 
+from math import inf
 from typing import NamedTuple
 
 from lowtide.pacer.bucket import CAPACITY_NS, Bucket
@@ -7,7 +8,7 @@ from lowtide.pacer.freezing import Freezing
 from lowtide.pacer.growth import Growth
 from lowtide.pacer.learning import Pauses
 from lowtide.pacer.limits import Limit, Trim
-from lowtide.pacer.placement import IN_PLACE_GROWTH, Placement, fits
+from lowtide.pacer.placement import IN_PLACE_GROWTH, Placement, fits, needed_seconds
 from lowtide.pacer.reading import Act, Decision, Moment, Reading, Triple
 from lowtide.pacer.record import OWN_CAUSES, Collection
 from lowtide.pacer.shadow import Shadow
@@ -17,7 +18,7 @@ NEVER = 2**31 - 1  # as a threshold
 
 DRAIN_SHARE, TIGHT_DRAIN_SHARE = 0.05, 0.25
 CONFIRM_SECONDS = 1.0  # an act of which nothing is heard for so long did not happen
-LOOK_SECONDS = 0.1, 1.0  # how often to look at the clock, before the first freeze and after
+LOOK_SECONDS = 1.0  # between two looks at the clock, after the first freeze
 
 IN_REQUEST, BUSY, SAFE, IDLE = Moment
 FULL_ACTS = (Act.FULL, Act.FREEZE, Act.AUDIT, Act.THAW)
@@ -110,6 +111,7 @@ class Policy:
         if (
             self._asleep_from <= reading.now_seconds < self._asleep_until
             and reading.blocks < self._asleep_below
+            and reading.idle_seconds < self._asleep_in_idle
             and reading.memory is None
             and reading.thresholds == self._in_force
             and reading.is_enabled
@@ -182,7 +184,9 @@ class Policy:
     def _sleep(self, r: Reading) -> None:
         """Have the usual answer ready until something may be due."""
         self._asleep_from = r.now_seconds
-        self._asleep_until = r.now_seconds + LOOK_SECONDS[self._freezing.is_warm]
+        self._asleep_until = r.now_seconds + LOOK_SECONDS if self._freezing.is_warm else r.now_seconds
+        is_audit_due = self._freezing.is_audit_due(self._clock, is_tight=False)
+        self._asleep_in_idle = needed_seconds(self._predict(Act.AUDIT, r)) if is_audit_due else inf
         self._asleep_below = 0 if self._placement.is_waiting else self._growth.goal_blocks
 
     def _resize(self) -> None:
