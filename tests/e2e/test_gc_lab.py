@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+pytest.importorskip("lowtide._core", reason="the extension is not built")
 pytest.importorskip("hdrh", reason="hdrhistogram is not installed")
 
 ROOT = Path(__file__).parents[2]
@@ -62,3 +63,34 @@ def test_the_readme_says_what_the_results_say(copy: Path) -> None:
 
     assert done.returncode == 0, done.stderr
     assert (copy / "README.md").read_text() == before
+
+
+def test_the_traces_are_explained_as_they_were_when_committed() -> None:
+    done = run_lab("--check")
+
+    assert done.returncode == 0, done.stderr
+
+
+def test_an_annotation_that_lowtide_would_not_write_fails_the_check(copy: Path) -> None:
+    annotated = copy / "traces" / "leak.explained.txt"
+    annotated.write_text(annotated.read_text().replace("freed", "found", 1))
+
+    done = run_lab("--check", lab=copy)
+
+    assert done.returncode == 1
+    [sentence] = done.stderr.splitlines()
+    assert "leak.explained.txt must be what `lowtide pacer explain` says" in sentence
+
+
+def test_the_simulator_is_compared_with_what_each_policy_took(tmp_path: Path) -> None:
+    done = run_lab("pairs", "--quick", "--workload", "cycles", "--out", str(tmp_path))
+
+    assert done.returncode == 0, done.stderr
+    pairs = [json.loads(line) for line in (tmp_path / "pairs.jsonl").read_text().splitlines()]
+    seconds = {
+        (pair["recorded"], pair["simulated"]): (pair["predicted"], pair["measured"])
+        for pair in pairs
+        if pair["figure"] == "gc_seconds"
+    }
+    assert len(seconds) == 25
+    assert all(measured > 0 for _, measured in seconds.values())

@@ -50,7 +50,8 @@ def _records(part: str, plan: Plan, out: Path, say: Say) -> Iterator[dict[str, A
     elif part == "buffers":
         yield from buffers.measure(replace(plan, repeats=few), say)
     else:
-        yield from pairs.measure(replace(plan, workloads=PAIRED, repeats=few), out / "pairs", say)
+        paired = tuple(name for name in PAIRED if name in plan.workloads)
+        yield from pairs.measure(replace(plan, workloads=paired, repeats=few), out / "pairs", say)
 
 
 def made_tables(folder: Path) -> dict[str, str]:
