@@ -26,7 +26,7 @@ EVERYTHING = """
     old = [[i] for i in range(50_000)]
     gc.collect()  # line 9
     older = []
-    for i in range(200_000):
+    for i in range(400_000):
         older.append([i])
     gc.collect(0)  # line 13
     print("done")
