@@ -86,7 +86,7 @@ class Controller:
             self._actor = get_ident()
             if self._is_watched():
                 self._learn()
-                self._carry_out(self.policy.decide(self._read(moment, idle_seconds)))
+                self._decide(self._read(moment, idle_seconds))
         except Exception as error:  # noqa: BLE001 - the program is not to know
             self._let_go(f"an error of its own, {type(error).__name__}: {error}")
         finally:
@@ -141,34 +141,37 @@ class Controller:
 
     # What it asks for
 
-    def _carry_out(self, decision: Decision) -> None:
+    def _decide(self, reading: Reading) -> None:
         policy = self.policy
+        decision = policy.decide(reading)
+        if decision.act is not Act.NOTHING:
+            self._carry_out(decision)
+        elif decision.reason:
+            warn_once(f"the pacer: {decision.reason}")
+        # A finalizer may have stopped us, or forked, and this is the child: then what was decided is no more.
+        if self.is_acting and self.policy is policy:
+            idle.wanted = self._blocks >= decision.goal_blocks or not self._has_begun
+            if decision.thresholds != gc.get_threshold():
+                self._own = decision.thresholds
+                gc.set_threshold(*decision.thresholds)
+
+    def _carry_out(self, decision: Decision) -> None:
+        began = perf_counter()
         match decision.act:
-            case Act.RELEASE:
-                self._let_go(decision.reason)
-            case Act.NOTHING if decision.reason:
-                warn_once(f"the pacer: {decision.reason}")
-            case Act.PRESSURE:
-                began = perf_counter()
-                relieve()
-                policy.pressured(perf_counter() - began)
-            case Act.TRIM:
-                began = perf_counter()
-                freed_bytes = self.memory.trim()
-                policy.trimmed(freed_bytes, perf_counter() - began)
             case Act.YOUNG | Act.MIDDLE:
                 self._collect(decision)
             case Act.FULL | Act.FREEZE | Act.AUDIT | Act.THAW:
                 with self.memory.lease.full_collection() as is_our_turn:
                     if is_our_turn:
                         self._collect_all(decision)
-        if (
-            self.is_acting and self.policy is policy
-        ):  # else a finalizer has stopped us, or forked, and this is the child
-            idle.wanted = not self._has_begun or self._blocks >= decision.goal_blocks
-            if decision.thresholds != gc.get_threshold():
-                self._own = decision.thresholds
-                gc.set_threshold(*decision.thresholds)
+            case Act.PRESSURE:
+                relieve()
+                self.policy.pressured(perf_counter() - began)
+            case Act.TRIM:
+                freed_bytes = self.memory.trim()
+                self.policy.trimmed(freed_bytes, perf_counter() - began)
+            case Act.RELEASE:
+                self._let_go(decision.reason)
 
     def _collect(self, decision: Decision) -> None:
         _core.gc_announce(decision.cause, decision.predicted_ns, decision.goal_blocks)
