@@ -54,7 +54,7 @@ PURE = {"profile": {"profile.files"}, "lint.rules": set(), "debug.handlers": set
     for name in (
         *("record", "reading", "stock", "flows", "replay", "setting", "simulate"),
         *("annotate", "findings", "explain", "explain_text", "explain_page", "picture"),
-        *("policy", "bucket", "freezing", "growth", "learning", "limits", "placement", "shadow"),
+        *("policy", "bucket", "freezing", "growth", "learning", "limits", "placement", "shadow", "thresholds"),
     )
 }
 IMPURE_MODULES = {

@@ -9,12 +9,11 @@ from lowtide.pacer.growth import Growth
 from lowtide.pacer.learning import Pauses
 from lowtide.pacer.limits import Limit, Trim
 from lowtide.pacer.placement import IN_PLACE_GROWTH, Placement, fits, needed_seconds
-from lowtide.pacer.reading import Act, Decision, Moment, Reading, Triple
+from lowtide.pacer.reading import Act, Decision, Moment, PolicyStatus, Reading, Triple
 from lowtide.pacer.record import OWN_CAUSES, Collection
 from lowtide.pacer.shadow import Shadow
+from lowtide.pacer.thresholds import Thresholds
 from lowtide.units import format_bytes
-
-NEVER = 2**31 - 1  # as a threshold
 
 DRAIN_SHARE, TIGHT_DRAIN_SHARE = 0.05, 0.25
 CONFIRM_SECONDS = 1.0  # an act of which nothing is heard for so long did not happen
@@ -22,39 +21,6 @@ LOOK_SECONDS = 1.0  # between two looks at the clock, after the first freeze
 
 IN_REQUEST, BUSY, SAFE, IDLE = Moment
 FULL_ACTS = (Act.FULL, Act.FREEZE, Act.AUDIT, Act.THAW)
-
-
-class PolicyStatus(NamedTuple):
-    """What the policy holds to be true.
-
-    Args:
-        is_acting: False once it has given the thresholds back.
-        reason: what it last had to say.
-        thresholds: those that it holds to be in force.
-        live_blocks, goal_blocks: after the last full collection, and at which the next one is due; 0 while unknown.
-        full_pause_ns: predicted for the next full collection.
-        bucket_ns: the pacer's own time that has not drained yet.
-        throttled: how often the bucket was full when something was due.
-        outside_changes: of thresholds and of freezing, by others.
-        own_ns, stock_ns: time in collections since the comparison began, at most ten minutes ago, and what CPython's
-            own rules would have taken.
-        is_tight: whether the memory limit is near.
-        unreclaimable_bytes: in use when nothing helped against the limit any more; 0 unless given up.
-    """
-
-    is_acting: bool
-    reason: str
-    thresholds: Triple
-    live_blocks: int
-    goal_blocks: int
-    full_pause_ns: int
-    bucket_ns: int
-    throttled: int
-    outside_changes: int
-    own_ns: int
-    stock_ns: int
-    is_tight: bool
-    unreclaimable_bytes: int
 
 
 class _Asked(NamedTuple):
@@ -91,15 +57,12 @@ class Policy:
         self._now_seconds: float | None = None  # the readings' clock
         self._clock = 0.0  # the policy's own: it never goes backwards
         self._release: Decision | None = None
-        self._is_sized_by_others = thresholds[0] == 0
-        self._is_lent = False  # full collections, to CPython
+        self._thresholds = Thresholds(thresholds)
         self._is_throttled = False
         self._throttled = self._outside_changes = 0
         self._reason = ""
         self._full_pause_ns = 0
-        self._in_force = thresholds  # what the last answer said
-        self._wanted: Triple = (thresholds[0], thresholds[1], NEVER)
-        self._resize()
+        self._thresholds.fit(*self._pauses.young_thresholds())
         self._wake()
 
     def decide(self, reading: Reading) -> Decision:
@@ -107,15 +70,18 @@ class Policy:
 
         *Cost:* about a microsecond while nothing is due.
         """
-        moment = reading.moment
+        moment, thresholds = reading.moment, self._thresholds
         if (
             self._asleep_from <= reading.now_seconds < self._asleep_until
             and reading.blocks < self._asleep_below
             and reading.idle_seconds < self._asleep_in_idle
             and reading.memory is None
-            and reading.thresholds == self._in_force
+            and reading.thresholds == thresholds.in_force
             and reading.is_enabled
-            and (moment is IN_REQUEST or reading.counts[0] < (self._busy_count if moment is BUSY else self._rest_count))
+            and (
+                moment is IN_REQUEST
+                or reading.counts[0] < (thresholds.busy_count if moment is BUSY else thresholds.rest_count)
+            )
         ):
             return self._nothing
         return self._look(reading)
@@ -139,7 +105,7 @@ class Policy:
             self._shadow.collected(collection, self._freezing.tracked_objects)
         elif self._freezing.is_warm:
             self._shadow = Shadow(self._stock, self._pauses, self._freezing.tracked_objects, self._clock)
-        self._resize()
+        self._thresholds.fit(*self._pauses.young_thresholds())
         self._wake()
 
     def trimmed(self, freed_bytes: int, took_seconds: float) -> None:
@@ -162,7 +128,7 @@ class Policy:
         return PolicyStatus(
             is_acting=self._release is None,
             reason=self._reason,
-            thresholds=self._in_force,
+            thresholds=self._thresholds.in_force,
             live_blocks=self._growth.live_blocks or 0,
             goal_blocks=self._growth.goal_blocks,
             full_pause_ns=self._full_pause_ns,
@@ -189,18 +155,6 @@ class Policy:
         self._asleep_in_idle = needed_seconds(self._predict(Act.AUDIT, r)) if is_audit_due else inf
         self._asleep_below = 0 if self._placement.is_waiting else self._growth.goal_blocks
 
-    def _resize(self) -> None:
-        """Fit the young thresholds to the budget; small differences are not worth a change."""
-        young, middle, _ = self._wanted
-        if not self._is_sized_by_others:
-            new_young, new_middle = self._pauses.young_thresholds()
-            if abs(new_young - young) > young / 4 or new_middle != middle:
-                young, middle = new_young, new_middle
-        self._wanted = young, middle, self._stock[2] if self._is_lent else NEVER
-        # Never later than CPython would: what a cycle holds may be large.
-        self._rest_count = max(1, min(young // 8, self._stock[0]))
-        self._busy_count = max(1, min(young // 2, self._stock[0]))
-
     def _confirm(self, took_seconds: float) -> None:
         predicted_ns = self._asked.predicted_ns if self._asked else 0
         self._asked = None
@@ -219,9 +173,9 @@ class Policy:
             return self._release
         self._advance(r.now_seconds)
         decision = self._give_way(r) or self._observe(r) or self._choose(r)
-        self._in_force = self._wanted
+        self._thresholds.in_force = self._thresholds.wanted
         self._full_pause_ns = self._predict(Act.FULL, r)
-        self._nothing = Decision(Act.NOTHING, "", 0, self._growth.goal_blocks, self._wanted)
+        self._nothing = Decision(Act.NOTHING, "", 0, self._growth.goal_blocks, self._thresholds.wanted)
         self._sleep(r)
         if decision and decision.act is Act.RELEASE:
             self._nothing = decision
@@ -229,13 +183,10 @@ class Policy:
 
     def _give_way(self, r: Reading) -> Decision | None:
         """Adopt what others have changed, or let go."""
-        if r.thresholds != self._in_force:
+        if r.thresholds != self._thresholds.in_force:
             self._outside_changes += 1
-            self._wanted = r.thresholds
-            self._is_sized_by_others = True
-            if r.thresholds[2] not in (self._in_force[2], NEVER):
+            if not self._thresholds.adopt(r.thresholds):
                 return self._let_go("somebody else has set the thresholds", r.thresholds)
-            self._resize()
             return self._say("somebody else has set the young thresholds; they stay")
         if self._freezing.observe(r, self._clock):
             self._outside_changes += 1
@@ -247,9 +198,8 @@ class Policy:
         if r.memory:
             self._trim.observe(r.memory, self._clock)
             self._limit.observe(r.memory, self._clock)
-        if self._is_lent and self._bucket.level_ns < CAPACITY_NS / 2:
-            self._is_lent = False
-            self._resize()
+        if self._thresholds.is_lent and self._bucket.level_ns < CAPACITY_NS / 2:
+            self._thresholds.take_back()
         verdict = self._shadow.verdict(self._clock)
         return self._let_go(verdict) if verdict else None
 
@@ -257,7 +207,7 @@ class Policy:
         if self._asked and self._clock - self._asked.at_seconds < CONFIRM_SECONDS:
             return None
         self._asked = None
-        may_collect = r.is_enabled and self._wanted[0] > 0 and not self._is_lent
+        may_collect = r.is_enabled and self._thresholds.wanted[0] > 0 and not self._thresholds.is_lent
         decision = self._hold_limit(r, may_collect=may_collect)
         if decision is None and may_collect:
             decision = self._full(r) or self._young(r)
@@ -305,8 +255,7 @@ class Policy:
         if not self._may_act():
             if self._placement.overgrowth(grown_blocks) < IN_PLACE_GROWTH:
                 return None
-            self._is_lent = True
-            self._resize()
+            self._thresholds.lend()
             return self._say("the heap grows faster than the pacer may collect; CPython does, until that has passed")
         if is_tight:
             cause = "limit"
@@ -318,10 +267,10 @@ class Policy:
 
     def _young(self, r: Reading) -> Decision | None:
         """Keep automatic young collections out of requests."""
-        count = self._busy_count if r.moment is BUSY else self._rest_count
+        count = self._thresholds.busy_count if r.moment is BUSY else self._thresholds.rest_count
         if r.moment is IN_REQUEST or r.counts[0] < count or not self._may_act():
             return None
-        act = Act.MIDDLE if 2 * r.counts[1] > self._wanted[1] else Act.YOUNG
+        act = Act.MIDDLE if 2 * r.counts[1] > self._thresholds.wanted[1] else Act.YOUNG
         return self._ask(r, act, "idle" if r.moment is IDLE else "safepoint", "between requests")
 
     def _give_back(self, r: Reading) -> Decision | None:
@@ -364,18 +313,16 @@ class Policy:
             cause if is_collection else "",
             predicted_ns if is_collection else 0,
             self._growth.goal_blocks,
-            self._wanted,
+            self._thresholds.wanted,
             reason,
         )
 
     def _say(self, reason: str) -> Decision:
         self._reason = reason
-        return Decision(Act.NOTHING, "", 0, self._growth.goal_blocks, self._wanted, reason)
+        return Decision(Act.NOTHING, "", 0, self._growth.goal_blocks, self._thresholds.wanted, reason)
 
     def _let_go(self, reason: str, thresholds: Triple | None = None) -> Decision:
-        """Give back CPython's thresholds, those that others have set aside, for good."""
-        if thresholds is None:
-            thresholds = (*self._wanted[:2], self._stock[2]) if self._is_sized_by_others else self._stock
-        self._reason, self._wanted = reason, thresholds
-        self._release = Decision(Act.RELEASE, "", 0, 0, thresholds, reason)
+        """Give back the thresholds for good, to CPython or to whoever has set them."""
+        self._reason = reason
+        self._release = Decision(Act.RELEASE, "", 0, 0, self._thresholds.give_back(thresholds), reason)
         return self._release

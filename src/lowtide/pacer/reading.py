@@ -97,3 +97,36 @@ class Decision(NamedTuple):
     goal_blocks: int
     thresholds: Triple
     reason: str = ""
+
+
+class PolicyStatus(NamedTuple):
+    """What the policy holds to be true.
+
+    Args:
+        is_acting: False once it has given the thresholds back.
+        reason: what it last had to say.
+        thresholds: those that it holds to be in force.
+        live_blocks, goal_blocks: after the last full collection, and at which the next one is due; 0 while unknown.
+        full_pause_ns: predicted for the next full collection.
+        bucket_ns: the pacer's own time that has not drained yet.
+        throttled: how often the bucket was full when something was due.
+        outside_changes: of thresholds and of freezing, by others.
+        own_ns, stock_ns: time in collections since the comparison began, at most ten minutes ago, and what CPython's
+            own rules would have taken.
+        is_tight: whether the memory limit is near.
+        unreclaimable_bytes: in use when nothing helped against the limit any more; 0 unless given up.
+    """
+
+    is_acting: bool
+    reason: str
+    thresholds: Triple
+    live_blocks: int
+    goal_blocks: int
+    full_pause_ns: int
+    bucket_ns: int
+    throttled: int
+    outside_changes: int
+    own_ns: int
+    stock_ns: int
+    is_tight: bool
+    unreclaimable_bytes: int

@@ -5,8 +5,9 @@ from typing import Any
 import pytest
 
 from lowtide.errors import SettingsError
-from lowtide.pacer.policy import NEVER, Policy
+from lowtide.pacer.policy import Policy
 from lowtide.pacer.reading import Act, Decision, Moment
+from lowtide.pacer.thresholds import NEVER
 from tests.unit.pacer.desk import FROZEN, QUIET, STOCK, Desk
 from tests.unit.pacer.traces import collection, full
 

@@ -1,7 +1,7 @@
 """The memory limit: what is tried, in which order, and when it is given up."""
 
-from lowtide.pacer.policy import NEVER
 from lowtide.pacer.reading import Act, Memory, Moment
+from lowtide.pacer.thresholds import NEVER
 from tests.unit.pacer.desk import FROZEN, MIB, QUIET, Desk
 
 
