@@ -11,7 +11,7 @@ from itertools import pairwise
 from statistics import fmean, median
 from typing import NamedTuple
 
-from lowtide.pacer.record import UNREAD, Collection, Trace
+from lowtide.pacer.record import OWN_CAUSES, UNREAD, Collection, Trace
 
 FULL = 2
 _MANY = 1000  # objects frozen at once; the interpreter's own are fewer
@@ -40,7 +40,8 @@ class Flows(NamedTuple):
     Args:
         static: old objects that were there when the settings came into force.
         kept: objects born per object of net allocation that live until a reference count frees them, or a collection.
-        garbage: objects born per object of net allocation that are cyclic garbage at the next collection.
+        garbage: objects born per object of net allocation that young collections free as cyclic garbage.
+        ripening: how long these are in use first, in objects of net allocation.
         lifetime: of a kept object, in objects of net allocation; inf where none has been seen to die.
         cyclic: share of the kept objects that end as cyclic garbage.
         passing: objects that a collection of generation 1 finds in use, moves on, and that are freed soon after.
@@ -48,11 +49,13 @@ class Flows(NamedTuple):
         interval: net allocation between two collections, as recorded.
         blocks_of_object: blocks that one object of cyclic garbage held; 0 where none was freed by a full collection.
         has_fulls: whether an automatic full collection told of lifetimes.
+        is_placed: whether the pacer ran most collections, between requests.
     """
 
     static: float
     kept: float
     garbage: float
+    ripening: float
     lifetime: float
     cyclic: float
     passing: float
@@ -60,6 +63,7 @@ class Flows(NamedTuple):
     interval: float
     blocks_of_object: float
     has_fulls: bool
+    is_placed: bool
 
     def pressure(self, threshold: int | None) -> float:
         """Return how fast the first count grows under another threshold, as a multiple of the recorded speed.
@@ -82,15 +86,12 @@ def settled(trace: Trace) -> Settled:
     """
     collections = trace.collections
     half_ns = (trace.header.start_ns + collections[-1].start_ns) // 2 if collections else 0
-    half = [c for c in collections if c.start_ns <= half_ns]
-    frozen, last_full = 0, -1
-    for i, c in enumerate(collections):
-        if c.frozen > frozen + _MANY and 0 <= last_full < len(half):
-            return Settled(last_full + 1, is_frozen=True, since="gc.freeze()")
-        frozen = max(frozen, c.frozen)
-        last_full = i if c.generation == FULL else last_full
-    for i, (before, c) in enumerate(pairwise(half), 1):
-        if c.thresholds != before.thresholds:
+    fulls = [(i, c) for i, c in enumerate(collections) if c.generation == FULL]
+    for (i, before), (_, c) in pairwise(fulls):
+        if _has_frozen(before, c) and before.start_ns <= half_ns:
+            return Settled(i + 1, is_frozen=True, since="gc.freeze()")
+    for i, (before, c) in enumerate(pairwise(collections), 1):
+        if c.thresholds != before.thresholds and (c.start_ns <= half_ns or c is collections[-1]):
             return Settled(i, is_frozen=False, since="gc.set_threshold()")
     served = next((i for i, c in enumerate(collections) if c.in_request or c.requests), None)
     if served is None:
@@ -98,21 +99,33 @@ def settled(trace: Trace) -> Settled:
     return Settled(served, is_frozen=False, since="its first request")
 
 
+def _has_frozen(before: Collection, after: Collection) -> bool:
+    """Tell whether gc.freeze() was called between two full collections; very many frozen objects are not counted."""
+    if after.frozen == UNREAD:
+        return before.frozen != UNREAD
+    return after.frozen > max(before.frozen, 0) + _MANY
+
+
 def flows(trace: Trace, part: Settled) -> Flows:
     """Estimate the flows of a trace from the collections since its settings came into force."""
     collections = trace.collections[part.first :]
     before = trace.collections[max(0, part.first - 1)]
     net = max(1, sum(c.counts[0] for c in collections))
-    freed = sum(c.freed for c in collections if c.generation < FULL)
+    freed = [sum(c.freed for c in collections if c.generation == g) for g in range(FULL)]
 
     start = 0 if part.is_frozen else before.long_lived + before.pending
-    old = _old(collections, start)
     window = net / max(1, sum(c.generation > 0 for c in collections))
     interval = net / max(1, len(collections))
+    freed = [sum(c.freed for c in collections if c.generation == g) for g in range(FULL)]
+    promoted = sum(max(0, c.scanned - c.freed) for c in collections if c.generation == 1)
+    ripening = _ripening(freed, promoted, interval, window)
+    unripe = min(float(promoted), sum(freed) * _survival(window / ripening)) if ripening else 0.0
+    old = _old(collections, start, unripe / promoted if promoted else 0.0)
     return Flows(
         static=before.long_lived + before.pending,
         kept=old.promoted / net / _survival(window / old.lifetime),
-        garbage=freed / net,
+        garbage=(sum(freed) + unripe) / net,
+        ripening=ripening,
         lifetime=old.lifetime,
         cyclic=old.cyclic,
         passing=old.passing,
@@ -120,19 +133,25 @@ def flows(trace: Trace, part: Settled) -> Flows:
         interval=interval,
         blocks_of_object=_blocks_per_object(trace.collections),
         has_fulls=old.has_fulls,
+        is_placed=2 * sum(c.cause in OWN_CAUSES for c in collections) > len(collections),
     )
+
+
+def _ripening(freed: Sequence[int], promoted: int, interval: float, window: float) -> float:
+    """Tell how long objects are in use that end as cyclic garbage, by the share that the first collection frees."""
+    if not freed[1]:
+        return 0.0
+    most = window / _inverse(_survival, min(1.0, promoted / sum(freed)))  # or more would have come to be old
+    return min(interval / _inverse(_survival, 1 - freed[0] / sum(freed)), most)
 
 
 def _growth(collections: Sequence[Collection], start: int) -> float:
     """Return the share of the net allocation that was still there when it was counted again, or freed as garbage."""
-    fulls = [i for i, c in enumerate(collections) if c.generation == FULL]
-    if not fulls:
-        last, alive = len(collections) - 1, collections[-1].long_lived + collections[-1].pending - start
-    else:
-        # The last one of all may have come after the program let go of everything.
-        last = next((i for i in reversed(fulls) if collections[i].cause != "shutdown"), fulls[0])
-        alive = collections[last].long_lived - start
+    last = max((i for i, c in enumerate(collections) if c.generation == FULL and c.cause != "shutdown"), default=None)
+    if last is None:
+        return 1.0  # not known: as if nothing came and went
     until = collections[: last + 1]
+    alive = collections[last].long_lived - start
     return (sum(c.freed for c in until) + alive) / max(1, sum(c.counts[0] for c in until))
 
 
@@ -144,20 +163,23 @@ class _Old(NamedTuple):
     has_fulls: bool
 
 
-def _old(collections: Sequence[Collection], start: int) -> _Old:
+def _old(collections: Sequence[Collection], start: int, unripe: float) -> _Old:
     """Tell from the full collections what became of the objects that collections of generation 1 moved on.
 
     Args:
         collections: since the settings came into force.
         start: old objects at that moment.
+        unripe: share of what was moved on that was to be garbage soon.
     """
-    net = promoted = middles = freed = 0
-    seen: list[tuple[int, int, int, int, int]] = []
+    net = middles = 0
+    promoted = freed = 0.0
+    seen: list[tuple[int, int, float, int, float]] = []
     for c in collections:
         net += c.counts[0]
         if c.generation == 1:
             middles += 1
-            promoted += max(0, c.scanned - c.freed)
+            promoted += max(0, c.scanned - c.freed) * (1 - unripe)
+            freed -= max(0, c.scanned - c.freed) * unripe
         elif c.generation == FULL and c.cause != "shutdown":
             freed += c.freed
             seen.append((net, max(0, c.long_lived - start), promoted, middles, freed))
@@ -176,7 +198,7 @@ def _old(collections: Sequence[Collection], start: int) -> _Old:
         promoted=promoted * stayed / moved,
         passing=(moved - stayed) / max(1, middles),
         lifetime=until / age if age > 1e-6 else math.inf,
-        cyclic=min(1.0, freed / (stayed - alive)) if died > 0 and stayed > alive else 0.0,
+        cyclic=min(1.0, max(0.0, freed) / (stayed - alive)) if died > 0 and stayed > alive else 0.0,
         has_fulls=True,
     )
 
@@ -241,7 +263,7 @@ class Costs:
         """Correct each generation so that what was recorded comes out of a replay of the same settings."""
         for generation, (found, true) in enumerate(zip(predicted_seconds, seconds, strict=True)):
             if found and true:
-                self._factors[generation] = true / found
+                self._factors[generation] = min(max(true / found, 0.5), 2.0)
 
     @property
     def largest(self) -> float:

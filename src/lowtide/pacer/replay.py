@@ -32,43 +32,58 @@ class Pause(NamedTuple):
 
 
 class Heap:
-    """Three generations of kept objects and of cyclic garbage, and the old ones that were there before."""
+    """Three generations of objects in use and of cyclic garbage, and the old ones that were there before.
+
+    Attributes:
+        static: what never dies.
+        kept: what lives until a reference count frees it, or for a part of it a collection.
+        ripening: what will be cyclic garbage soon.
+        garbage: what is.
+        frozen: what no collection looks at.
+    """
 
     def __init__(self, flow: Flows, static: float, kept: float) -> None:
         self._flow = flow
         self.static = static
         self.kept = [0.0, 0.0, kept]
+        self.ripening = [0.0, 0.0, 0.0]
         self.garbage = [0.0, 0.0, 0.0]
         self.frozen = 0.0
         self.peak_objects = 0.0
 
     @property
     def objects(self) -> float:
-        return self.frozen + self.static + sum(self.kept) + sum(self.garbage)
+        return self.frozen + self.static + sum(self.kept) + sum(self.ripening) + sum(self.garbage)
 
     def live(self, net: float) -> None:
         """Let the program allocate and free, for `net` objects of the recorded count."""
         flow = self._flow
-        decay = -math.expm1(-net / flow.lifetime)
-        for g, kept in enumerate(self.kept):
-            self.kept[g] -= kept * decay
-            self.garbage[g] += kept * decay * flow.cyclic
+        dying = -math.expm1(-net / flow.lifetime)
+        ripe = -math.expm1(-net / flow.ripening) if flow.ripening else 1.0
+        born = flow.garbage * net
+        for g in range(3):
+            self.garbage[g] += self.kept[g] * dying * flow.cyclic + self.ripening[g] * ripe
+            self.kept[g] -= self.kept[g] * dying
+            self.ripening[g] -= self.ripening[g] * ripe
+        unripe = born * flow.ripening / net * ripe if flow.ripening else 0.0  # it was born all along
         self.kept[0] += flow.kept * net
-        self.garbage[0] += flow.garbage * net
+        self.ripening[0] += unripe
+        self.garbage[0] += born - unripe
         self.peak_objects = max(self.peak_objects, self.objects)
 
     def collect(self, generation: int) -> tuple[float, float]:
         """Collect; return how many objects were left, and how many were freed."""
         upto = slice(generation + 1)
-        kept, freed = sum(self.kept[upto]), sum(self.garbage[upto])
-        self.garbage[upto] = self.kept[upto] = [0.0] * (generation + 1)
+        kept, ripening, freed = sum(self.kept[upto]), sum(self.ripening[upto]), sum(self.garbage[upto])
+        self.garbage[upto] = self.kept[upto] = self.ripening[upto] = [0.0] * (generation + 1)
         self.kept[min(generation + 1, FULL)] += kept
-        left = kept + (self._flow.passing if generation else 0.0) + (self.static if generation == FULL else 0.0)
-        return left, freed
+        self.ripening[min(generation + 1, FULL)] += ripening
+        left = kept + ripening + (self._flow.passing if generation else 0.0)
+        return left + (self.static if generation == FULL else 0.0), freed
 
     def freeze(self) -> None:
         self.frozen = self.objects
-        self.static, self.kept, self.garbage = 0.0, [0.0] * 3, [0.0] * 3
+        self.static, self.kept, self.ripening, self.garbage = 0.0, [0.0] * 3, [0.0] * 3, [0.0] * 3
 
     def unfreeze(self) -> None:
         self.static += self.frozen

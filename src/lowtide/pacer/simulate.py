@@ -252,7 +252,7 @@ def _unknown(flow: Flows, setting: Setting) -> set[str]:
     lower = _is_lower(flow, setting)
     full = {"gc_seconds", "request_seconds", "wait_seconds", "gen2_collections", "gen2_p50", "gen2_p99", "gen2_max"}
     unknown = set() if flow.has_fulls else full
-    if lower:
+    if lower or (flow.is_placed and not setting.act):
         unknown |= full | {f"gen{g}_{what}" for g in (0, 1) for what in ("collections", "p50", "p99", "max")}
     return unknown
 
@@ -266,6 +266,11 @@ def _remarks(flow: Flows, costs: Costs, setting: Setting, replay: Replay) -> Ite
         yield (
             f"recorded with a collection every {format_count(flow.interval)} objects: what lives shorter than that is"
             " not in the trace, and makes more collections under a lower threshold than predicted; record under stock"
+        )
+    if flow.is_placed and not setting.act:
+        yield (
+            "recorded with collections between requests: what requests use meanwhile is not in the trace, and makes"
+            " more collections elsewhere than predicted; record under stock"
         )
     if not flow.has_fulls:
         yield "no automatic full collection was recorded: how many there would be, and what they would free, is a guess"

@@ -8,7 +8,7 @@ import pytest
 from lowtide.errors import SettingsError
 from lowtide.pacer import record
 from lowtide.pacer.setting import default_thresholds, parse_policy
-from lowtide.pacer.simulate import Prediction, measured, simulate
+from lowtide.pacer.simulate import Prediction, check, measured, simulate
 from tests.unit.pacer import traces
 
 POLICIES = ["stock", "threshold=20000", "freeze", "freeze+threshold=20000"]
@@ -94,6 +94,15 @@ def test_what_a_trace_cannot_know_has_no_error_and_is_said() -> None:
     assert "no automatic full collection was recorded" in prediction.remarks[1]
 
 
+def test_a_trace_of_the_pacer_vouches_for_the_pacer_alone() -> None:
+    placed = traces.service(cause="safepoint")
+    acting, stock = simulate(placed, [parse_policy(text, "3.13.0") for text in ("act", "stock")])
+
+    assert acting.errors["gc_seconds"] is not None
+    assert stock.errors["gc_seconds"] is None
+    assert "recorded with collections between requests" in stock.remarks[0]
+
+
 def test_three_collections_predict_something_and_vouch_for_nothing() -> None:
     trace = traces.trace(*(traces.collection(at, in_request=True) for at in range(3)))
     (prediction,) = simulate(trace, [parse_policy("stock", "3.13.0")])
@@ -108,6 +117,16 @@ def test_a_collection_that_the_program_asks_for_stays_under_any_policy() -> None
     (prediction,) = simulate(trace, [parse_policy("disable", "3.13.0")])
 
     assert prediction.collections == (0, 0, 1)
+
+
+@pytest.mark.parametrize(("before", "after"), [(0, 412_000), (0, record.UNREAD)], ids=["counted", "too many to count"])
+def test_a_freeze_is_seen_by_what_full_collections_leave_out(before: int, after: int) -> None:
+    start = [traces.full(1, frozen=before), traces.full(2, cause="explicit", counts=(5, 0, 0), frozen=before)]
+    later = [traces.full(at, frozen=after, scanned=20_000, long_lived=20_000) for at in range(3, 9)]
+
+    part = check(traces.trace(*start, *later))
+
+    assert (part.first, part.is_frozen) == (2, True)
 
 
 @pytest.mark.parametrize(
