@@ -1,6 +1,6 @@
 #include "pool/generations.h"
 
-enum { FIRST_CAPACITY = 8 };
+enum { FIRST_CAPACITY = 8, FAR_TOO_LARGE = 8 };
 
 bool lt_generations_reserve(lt_generations *self) {
     if (lt_generations_has_room(self)) {
@@ -45,12 +45,14 @@ void lt_generations_rotate(lt_generations *self, uint64_t epochs, uint64_t *drop
     self->victim = self->items;
     self->items = (lt_stack){NULL, 0, 0};
     *drops += (uint64_t)(old.count + older.count);
-    bool is_used = self->victim.count > 0;
+    Py_ssize_t count = self->victim.count;
+    bool goes_on = count > 0 && old.capacity / FAR_TOO_LARGE <= count + FIRST_CAPACITY;
     destroy(&older);
     PyMem_Free(older.entries);
     destroy(&old);
-    /* A pool in use goes on with the array, so that ageing allocates nothing; an idle one gives it back. */
-    if (is_used && self->items.entries == NULL) {
+    /* A pool in use goes on with the array, so that ageing allocates nothing. An idle one gives it back, and so does one
+     * that needed far more once: a peak must not pin its arrays forever. */
+    if (goes_on && self->items.entries == NULL) {
         self->items = (lt_stack){old.entries, 0, old.capacity};
     } else {
         PyMem_Free(old.entries);
