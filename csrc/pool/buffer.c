@@ -16,7 +16,9 @@ int lt_buffer_refuse(lt_buffer *self) {
         } else if (PyUnicode_Check(self->put_to)) {
             PyErr_Format(PyExc_ValueError, "buffer was put back to pool '%U'", self->put_to);
         } else {
-            PyObject *error = PyObject_CallNoArgs(self->put_to);
+            PyObject *make_error = Py_NewRef(self->put_to); /* another thread may get the buffer meanwhile */
+            PyObject *error = PyObject_CallNoArgs(make_error);
+            Py_DECREF(make_error);
             if (error != NULL) {
                 PyErr_SetObject((PyObject *)Py_TYPE(error), error);
                 Py_DECREF(error);

@@ -1,7 +1,8 @@
 /* Buffer: bytes that grow, and a capacity that stays.
  *
  * Every method first asks `guard`, one word: it counts the live views and carries the flags of a buffer that nobody may use.
- * Whatever moves memory or changes the length needs guard == 0; reading needs no flag. Code that may run Python (taking
+ * Whatever moves memory or changes the length needs guard == 0, but for advance(), which goes on inside the memory that
+ * reserve() lent; reading needs no flag. Code that may run Python (taking
  * somebody's Py_buffer, an iterator's next) comes before the question, never between it and the memory.
  *
  * Invariants: 0 <= size <= capacity; reserved <= capacity - size; position may lie past size. The GIL protects all fields. */

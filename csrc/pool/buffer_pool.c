@@ -9,9 +9,6 @@
 
 #include "pool/lease.h"
 
-/* How many gets share one read of the clock. */
-enum { GETS_PER_TICK = 16 };
-
 /* A buffer goes when its capacity was more than 8 times what was asked for and written, at 4 puts in a row. */
 enum { FAR_TOO_LARGE = 8, MAX_STRIKES = 4 };
 
@@ -52,7 +49,7 @@ static void catch_up(lt_age *age) {
 
 static PyObject *get(PyObject *pool, Py_ssize_t nbytes) {
     lt_buffer_pool *self = (lt_buffer_pool *)pool;
-    if (++self->gets % GETS_PER_TICK == 0) {
+    if (++self->gets % LT_GETS_PER_TICK == 0) {
         lt_ageing_tick(self->age.ageing);
     }
     lt_age_check(&self->age);
@@ -73,6 +70,7 @@ static PyObject *get(PyObject *pool, Py_ssize_t nbytes) {
         }
         capacity = (Py_ssize_t)1 << shift;
     }
+    lt_ageing_tick(self->age.ageing);
     lt_buffer *buffer = lt_buffer_new(self->buffer_type, capacity);
     if (buffer != NULL) {
         buffer->asked = nbytes;
@@ -186,17 +184,25 @@ static PyObject *pool_clear(lt_buffer_pool *self, PyObject *unused) {
 
 /* -- for check mode ------------------------------------------------------------------------------------------------- */
 
-static PyObject *pool_seal(lt_buffer_pool *self, PyObject *args) {
-    PyObject *object, *make_error = self->name;
-    if (!PyArg_ParseTuple(args, "O|O:_seal", &object, &make_error) || !seal(self, object)) {
+static PyObject *pool_seal(lt_buffer_pool *self, PyObject *object) {
+    if (!seal(self, object)) {
         return NULL;
     }
     lt_buffer *buffer = (lt_buffer *)object;
-    Py_XSETREF(buffer->put_to, Py_NewRef(make_error));
     if (buffer->capacity > 0) {
         memset(buffer->bytes, LT_BUFFER_SEAL, (size_t)buffer->capacity);
     }
     lt_buffer_empty(buffer);
+    Py_RETURN_NONE;
+}
+
+static PyObject *pool_set_error(lt_buffer_pool *self, PyObject *args) {
+    lt_buffer *buffer;
+    PyObject *make_error;
+    if (!PyArg_ParseTuple(args, "O!O:_set_error", self->buffer_type, &buffer, &make_error)) {
+        return NULL;
+    }
+    Py_XSETREF(buffer->put_to, Py_NewRef(make_error));
     Py_RETURN_NONE;
 }
 
@@ -253,16 +259,8 @@ static PyObject *pool_stats(lt_buffer_pool *self, PyObject *unused) {
         (uint64_t)idle,
         (uint64_t)self->idle_bytes,
     };
-    PyObject *stats = PyStructSequence_New(lt_module_state(self->module)->types[LT_BUFFER_POOL_STATS]);
-    for (size_t i = 0; stats != NULL && i < sizeof(values) / sizeof(values[0]); i++) {
-        PyObject *value = PyLong_FromUnsignedLongLong(values[i]);
-        if (value == NULL) {
-            Py_CLEAR(stats);
-        } else {
-            PyStructSequence_SetItem(stats, (Py_ssize_t)i, value);
-        }
-    }
-    return stats;
+    return lt_module_make_record(lt_module_state(self->module), LT_BUFFER_POOL_STATS, values,
+                                 sizeof(values) / sizeof(*values));
 }
 
 /* -- the type ------------------------------------------------------------------------------------------------------- */
@@ -294,16 +292,15 @@ static PyObject *pool_new(PyTypeObject *type, PyObject *args, PyObject *kwargs) 
     if (max_total < 0) {
         return PyErr_Format(state->settings_error, "max_total must be >= 0 bytes, got %zd", max_total);
     }
-    if (name != Py_None && !PyUnicode_Check(name)) {
-        return PyErr_Format(PyExc_TypeError, "name must be a str or None, got %R", name);
-    }
-    lt_buffer_pool *self = (lt_buffer_pool *)type->tp_alloc(type, 0);
+    name = lt_module_parse_name(name);
+    lt_buffer_pool *self = name != NULL ? (lt_buffer_pool *)type->tp_alloc(type, 0) : NULL;
     if (self == NULL) {
+        Py_XDECREF(name);
         return NULL;
     }
     self->module = Py_NewRef(module);
     self->buffer_type = state->types[LT_BUFFER];
-    self->name = Py_NewRef(name);
+    self->name = name;
     self->first_shift = log2_up(min_bytes);
     self->class_count = log2_up(max_bytes) - self->first_shift + 1;
     self->min_bytes = (Py_ssize_t)1 << self->first_shift;
@@ -357,9 +354,10 @@ static PyMethodDef methods[] = {
      "lease($self, nbytes, /)\n--\n\nReturn a context manager, sync and async, that gets a buffer and puts it back."},
     {"clear", (PyCFunction)pool_clear, METH_NOARGS, "clear($self, /)\n--\n\nDrop all idle buffers."},
     {"stats", (PyCFunction)pool_stats, METH_NOARGS, "stats($self, /)\n--\n\nReturn counters since the pool was made."},
-    {"_seal", (PyCFunction)pool_seal, METH_VARARGS,
-     "_seal($self, buffer, make_error=None, /)\n--\n\nCheck mode: take a buffer as put() does, but fill it with 0xDB and do not "
-     "keep it."},
+    {"_seal", (PyCFunction)pool_seal, METH_O,
+     "_seal($self, buffer, /)\n--\n\nCheck mode: take a buffer as put() does, but fill it with 0xDB and do not keep it."},
+    {"_set_error", (PyCFunction)pool_set_error, METH_VARARGS,
+     "_set_error($self, buffer, make_error, /)\n--\n\nCheck mode: have a use of a buffer that was put raise what that makes."},
     {"_unseal", (PyCFunction)pool_unseal, METH_O,
      "_unseal($self, buffer, /)\n--\n\nCheck mode: open a sealed buffer; tell whether it is 0xDB all over still."},
     {NULL, NULL, 0, NULL},

@@ -22,6 +22,26 @@ int lt_module_add_record(PyObject *module, lt_type which, PyStructSequence_Desc 
     return add(module, which, (PyObject *)PyStructSequence_NewType(description));
 }
 
+PyObject *lt_module_make_record(lt_module *state, lt_type which, const uint64_t *values, size_t count) {
+    PyObject *record = PyStructSequence_New(state->types[which]);
+    for (size_t i = 0; record != NULL && i < count; i++) {
+        PyObject *value = PyLong_FromUnsignedLongLong(values[i]);
+        if (value == NULL) {
+            Py_CLEAR(record);
+        } else {
+            PyStructSequence_SetItem(record, (Py_ssize_t)i, value);
+        }
+    }
+    return record;
+}
+
+PyObject *lt_module_parse_name(PyObject *name) {
+    if (name != Py_None && !PyUnicode_Check(name)) {
+        return PyErr_Format(PyExc_TypeError, "name must be a str or None, got %R", name);
+    }
+    return name != Py_None ? PyUnicode_FromObject(name) : Py_NewRef(name);
+}
+
 /* -- check mode ----------------------------------------------------------------------------------------------------- */
 
 PyTypeObject *lt_module_checked_type(PyObject *module, lt_type which, PyTypeObject *type, PyObject *check) {

@@ -38,6 +38,12 @@ PyObject *lt_module_of_type(PyTypeObject *type);
 int lt_module_add_type(PyObject *module, lt_type which, PyType_Spec *spec);
 int lt_module_add_record(PyObject *module, lt_type which, PyStructSequence_Desc *description);
 
+/* A record of the counters, one a field. NULL with an exception set. */
+PyObject *lt_module_make_record(lt_module *state, lt_type which, const uint64_t *values, size_t count);
+
+/* A pool's name: None, or a str and of no subclass, which could lead back to the pool. NULL with an exception set. */
+PyObject *lt_module_parse_name(PyObject *name);
+
 /* For tp_new(type, ...): the type to make (borrowed), which is the registered one where `type` is the module's own and
  * `check` (None or NULL: the default) asks for check mode. NULL with an exception set. */
 PyTypeObject *lt_module_checked_type(PyObject *module, lt_type which, PyTypeObject *type, PyObject *check);

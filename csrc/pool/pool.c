@@ -5,9 +5,6 @@
 #include <stddef.h>
 #include <structmember.h>
 
-/* One get in so many reads the clock, which costs a quarter of a hit. A get that finds nothing reads it too. */
-enum { GETS_PER_TICK = 16 };
-
 typedef struct {
     PyObject_HEAD
     lt_age age;
@@ -60,7 +57,7 @@ static PyObject *get_slow(lt_pool *self) {
 }
 
 static inline PyObject *get(lt_pool *self) {
-    bool is_tick = ++self->gets % GETS_PER_TICK == 0;
+    bool is_tick = ++self->gets % LT_GETS_PER_TICK == 0;
     if (is_tick || self->idle.items.count == 0 || lt_age_is_behind(&self->age)) {
         return get_slow(self);
     }
@@ -205,7 +202,7 @@ static PyStructSequence_Desc stats_description = {"lowtide.pool.PoolStats", "Wha
 static PyObject *pool_stats(lt_pool *self, PyObject *unused) {
     (void)unused;
     lt_age_check(&self->age);
-    const unsigned long long values[] = {
+    const uint64_t values[] = {
         self->gets,
         self->gets - self->misses,
         self->misses,
@@ -215,19 +212,10 @@ static PyObject *pool_stats(lt_pool *self, PyObject *unused) {
         self->drops.reset,
         self->drops.aged,
         self->drops.cleared,
-        (unsigned long long)lt_generations_count(&self->idle),
-        (unsigned long long)self->idle.bytes,
+        (uint64_t)lt_generations_count(&self->idle),
+        (uint64_t)self->idle.bytes,
     };
-    PyObject *record = PyStructSequence_New(self->state->types[LT_POOL_STATS]);
-    for (size_t i = 0; record != NULL && i < sizeof(values) / sizeof(*values); i++) {
-        PyObject *value = PyLong_FromUnsignedLongLong(values[i]);
-        if (value == NULL) {
-            Py_CLEAR(record);
-        } else {
-            PyStructSequence_SetItem(record, (Py_ssize_t)i, value);
-        }
-    }
-    return record;
+    return lt_module_make_record(self->state, LT_POOL_STATS, values, sizeof(values) / sizeof(*values));
 }
 
 static PyObject *pool_repr(lt_pool *self) {
@@ -291,11 +279,10 @@ static int set_up(lt_pool *self, PyObject *const *given) {
         parse_reset(state, reset, &self->reset) < 0 || parse_callable("sizeof", sizeof_item, &self->sizeof_item) < 0) {
         return -1;
     }
-    if (name != Py_None && !PyUnicode_Check(name)) {
-        PyErr_Format(PyExc_TypeError, "name must be a str or None, got %R", name);
+    self->name = lt_module_parse_name(name);
+    if (self->name == NULL) {
         return -1;
     }
-    self->name = Py_NewRef(name);
     if (given[3] != Py_None && self->sizeof_item == NULL) {
         self->sizeof_item = Py_XNewRef(PySys_GetObject("getsizeof"));
         if (self->sizeof_item == NULL) {

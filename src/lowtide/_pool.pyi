@@ -287,8 +287,11 @@ class BufferPool:
         """Drop every idle buffer."""
 
     def stats(self) -> BufferPoolStats: ...
-    def _seal(self, buffer: Buffer, make_error: Callable[[], Exception] = ..., /) -> None:
-        """Take a buffer as put() does, fill it with 0xDB and do not keep it; its use raises that error (check mode)."""
+    def _seal(self, buffer: Buffer, /) -> None:
+        """Take a buffer as put() does, fill it with 0xDB and do not keep it (check mode)."""
+
+    def _set_error(self, buffer: Buffer, make_error: Callable[[], Exception], /) -> None:
+        """Have a use of a buffer that was put raise what `make_error` makes, until its next put (check mode)."""
 
     def _unseal(self, buffer: Buffer, /) -> bool:
         """Open a sealed buffer; tell whether it is still 0xDB all over (check mode)."""

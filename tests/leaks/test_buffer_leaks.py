@@ -97,6 +97,9 @@ def lease() -> None:
 def seal() -> None:
     sealed = Buffer(100)
     pool._seal(sealed)
+    pool._set_error(sealed, lambda: ValueError("as asked"))
+    with contextlib.suppress(ValueError):
+        sealed.read()
     pool._unseal(sealed)
     pool._unseal(sealed)
 
@@ -160,6 +163,7 @@ ENTRIES: dict[str, list[Call]] = {
     "BufferPool.stats": [pool.stats],
     "BufferPool.__repr__": [lambda: repr(pool)],
     "BufferPool._seal": [seal, lambda: pool._seal(1)],  # type: ignore[arg-type] # wrong on purpose
+    "BufferPool._set_error": [seal, lambda: pool._set_error(1, list)],  # type: ignore[arg-type] # wrong on purpose
     "BufferPool._unseal": [seal, lambda: pool._unseal(buffer)],
     "BufferPoolStats": [lambda: _pool.BufferPoolStats(*range(11))],
 }

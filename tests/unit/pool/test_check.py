@@ -502,6 +502,19 @@ def test_a_reset_that_raises_surfaces_and_drops_the_item() -> None:
     assert (pool.stats().drops_reset, pool.stats().idle_items) == (1, 0)
 
 
+@pytest.mark.parametrize("reset", ["reset", None])
+def test_an_item_whose_put_failed_may_be_put_again(reset: str | None) -> None:
+    pool = Pool(Buffer, reset=reset, check=True)
+    buffer = pool.get()
+    with buffer.view(), pytest.raises(BufferError) as kept:
+        pool.put(buffer)
+
+    pool.put(buffer)
+
+    assert pool.stats().idle_items == 1
+    del kept  # it held the traceback, and with it all that the first put knew
+
+
 # -- not worth pooling -------------------------------------------------------------------------------------------------
 
 

@@ -48,7 +48,11 @@ def test_a_second_put_raises_with_all_stacks(
     assert pool.stats().idle_items == 1
 
 
-def test_a_use_after_the_put_raises_with_all_stacks(pool: BufferPool) -> None:
+@pytest.mark.parametrize("quarantine", [0, 64])
+def test_a_use_after_the_put_raises_with_all_stacks(
+    pool: BufferPool, quarantine: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(check.settings, "quarantine", quarantine)
     buffer = pool.get(100)
     pool.put(buffer)
 

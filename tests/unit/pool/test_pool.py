@@ -14,7 +14,7 @@ import pytest
 import lowtide
 from lowtide import _pool
 from lowtide.errors import SettingsError
-from lowtide.pool import Pool
+from lowtide.pool import BufferPool, Pool
 
 
 class Item:
@@ -261,6 +261,19 @@ def test_a_pool_in_a_cycle_of_its_own_items_is_collected() -> None:
     pool.put(pool.lease())  # type: ignore[arg-type] # a lease that holds its own pool
     dead = weakref.ref(pool)
     del pool, item
+    gc.collect()
+    assert dead() is None
+
+
+@pytest.mark.parametrize("make", [Pool, BufferPool])
+def test_a_pool_in_a_cycle_through_its_name_is_collected(make: Callable[..., Any]) -> None:
+    class Name(str):
+        pool: object
+
+    name = Name("responses")
+    name.pool = pool = make(name=name, check=False)
+    dead = weakref.ref(pool)
+    del name, pool
     gc.collect()
     assert dead() is None
 

@@ -13,7 +13,7 @@ import pytest
 
 from lowtide import _pool
 from lowtide._events import memory_pressure
-from lowtide.pool import Pool
+from lowtide.pool import BufferPool, Pool
 
 
 class Item:
@@ -62,7 +62,7 @@ def test_memory_pressure_ages_as_a_collection_does() -> None:
     del pool
 
 
-@pytest.mark.parametrize("where", ["young collection", "miss", "sixteen hits"])
+@pytest.mark.parametrize("where", ["young collection", "miss", "buffer pool's miss", "sixteen hits"])
 def test_the_timer_runs_out_where_the_clock_is_read(where: str) -> None:
     pool, alive = filled()
     busy: Pool[Item] = Pool(check=False)
@@ -73,6 +73,8 @@ def test_the_timer_runs_out_where_the_clock_is_read(where: str) -> None:
             gc.collect(0)
         elif where == "miss":
             busy.get()
+        elif where == "buffer pool's miss":
+            BufferPool(check=False).get(1)
         else:
             busy.put(Item())
             for _ in range(16):
@@ -162,6 +164,20 @@ def test_an_idle_pool_gives_its_arrays_back() -> None:
         assert tracemalloc.get_traced_memory()[0] > 16_000
         gc.collect()
         gc.collect()
+        assert tracemalloc.get_traced_memory()[0] < 8_000
+    finally:
+        tracemalloc.stop()
+
+
+def test_a_pool_in_use_gives_the_arrays_of_a_peak_back() -> None:
+    pool: Pool[int] = Pool(check=False)
+    tracemalloc.start()
+    try:
+        for _ in repeat(None, 100_000):
+            pool.put(7)
+        for _ in range(4):
+            pool.put(7)
+            _pool.rotate()
         assert tracemalloc.get_traced_memory()[0] < 8_000
     finally:
         tracemalloc.stop()

@@ -24,7 +24,7 @@ def _nothing_ages() -> Iterator[None]:
 
 
 class Item:
-    """Weakly referable, and as much of an exception or a tuple as an awaitable could trip over."""
+    pass
 
 
 @pytest.fixture

@@ -182,6 +182,11 @@ def is_worth_pooling(item: object) -> bool:
     return type(item) not in NOT_WORTH_POOLING and not (type(item) is tuple and not item)
 
 
+def forget(item: object) -> None:
+    """Have an item count as made elsewhere: the pool dropped it, and whoever put it has it still."""
+    _known.pop(id(item), None)
+
+
 def tombstone_used(pool_name: str | None, item: object, kind: type) -> PoolMisuseError:
     """Make the error for the use of an item whose class was replaced."""
     record = _known.get(id(item))

@@ -58,7 +58,8 @@ class Sealed:
     def __init__(self, item: Buffer, trace: Trace) -> None:
         self.content = None if item.closed else (item.getvalue(), item.tell())
         self.sealer = BufferPool(name=trace.pool_name, check=False)
-        self.sealer._seal(item, trace.used_after_put)
+        self.sealer._seal(item)
+        self.sealer._set_error(item, trace.used_after_put)
 
     def undo(self, item: Buffer) -> bool:
         intact = self.sealer._unseal(item)

@@ -8,7 +8,7 @@ from typing import Any, TypeVar, cast
 
 from lowtide._pool import Buffer, BufferPool, BufferPoolStats, Lease, Pool, PoolStats
 from lowtide.pool.check.fingerprint import Fingerprint, is_memory
-from lowtide.pool.check.ledger import Ledger, Record, mode, tombstone_used
+from lowtide.pool.check.ledger import Ledger, Record, forget, mode, tombstone_used
 from lowtide.pool.check.poison import Nothing, Poisoner
 from lowtide.pool.check.referrers import outliving
 from lowtide.pool.check.settings import settings
@@ -93,11 +93,15 @@ class CheckedPool(Pool[T]):
         record = self._ledger.claim(item)
         self._own["puts"] += 1
         referrers = outliving(item, record.trace.put[0])
-        self._restore(item, record)
-        record.idle = Fingerprint(item, like=record.fresh)
-        if record.fresh is not None and settings.dirty:
-            self._judge(record.trace, record.fresh.difference(record.idle))
-        record.poison = self._poisoner.poison(item, record.trace)
+        try:
+            self._restore(item, record)
+            record.idle = Fingerprint(item, like=record.fresh)
+            if record.fresh is not None and settings.dirty:
+                self._judge(record.trace, record.fresh.difference(record.idle))
+            record.poison = self._poisoner.poison(item, record.trace)
+        except BaseException:
+            forget(item)  # it is its user's still, who may put it again
+            raise
         record.item = item
         for ready in self._ledger.wait(record):
             super().put(cast("T", ready))
@@ -202,10 +206,11 @@ class CheckedBufferPool(BufferPool):
             return
         record = self._ledger.claim(buffer)
         try:
-            self._seal(buffer, record.trace.used_after_put)
+            self._seal(buffer)
         except BufferError:
             self._ledger.give_back(buffer, record)
             raise
+        self._set_error(buffer, record.trace.used_after_put)
         self._own["puts"] += 1
         referrers = outliving(buffer, record.trace.put[0])
         record.item, record.size_bytes = buffer, buffer.capacity
@@ -228,6 +233,7 @@ class CheckedBufferPool(BufferPool):
         buffer, record.item = record.item, None
         is_intact = self._unseal(buffer)
         super().put(buffer)
+        self._set_error(buffer, record.trace.used_after_put)
         record.shelve(buffer, self._shelf)
         if not is_intact:
             record.trace.warn("the memory of a buffer was written after it was put", LET_GO)
