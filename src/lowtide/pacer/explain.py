@@ -1,5 +1,6 @@
 """A trace explained: each line, what hurts, and what to try."""
 
+import math
 from collections.abc import Iterator, Sequence
 from itertools import groupby
 from statistics import median
@@ -167,4 +168,15 @@ def _options(trace: Trace) -> tuple[Prediction, tuple[Option, ...]]:
             thresholds = ", ".join(map(str, default_thresholds(python)))
             options.append(Option(prediction.policy, SETTINGS[prediction.policy].format(thresholds), prediction))
     options.sort(key=lambda option: option.prediction.wait_seconds)
-    return recorded, tuple(options[:OPTIONS])
+    waits = {option.policy: option.prediction.wait_seconds for option in options}
+    # Two settings are worth no more than one of them, unless they do more.
+    needed = [
+        option
+        for option in options
+        if all(
+            waits[option.policy] < WORTH * waits.get(part, math.inf)
+            for part in option.policy.split("+")
+            if part != option.policy
+        )
+    ]
+    return recorded, tuple(needed[:OPTIONS])

@@ -9,7 +9,7 @@ from lowtide.pacer.annotate import FULL, is_ordinary
 from lowtide.pacer.record import OWN_CAUSES, UNREAD, Collection, Trace
 from lowtide.units import format_bytes, format_count, format_duration
 
-WIDTH, LEFT, RIGHT = 1000, 66, 66
+WIDTH, LEFT, RIGHT = 1000, 80, 70
 PAUSES = (16, 236)  # top and bottom of each panel
 HEAP = (276, 436)
 HEIGHT = 470
