@@ -119,8 +119,9 @@ def _text(explanation: Explanation, *, is_terminal: bool) -> str:
     The first four can be joined, as in freeze+threshold=50000.
 
     \b
-    ± is the relative error of a figure in the trace's own cross-check: the second half predicted from the first.
-    ? means that the trace cannot tell. A policy's own trace is always the better witness.
+    ± is the relative error of a figure in the trace's own cross-check: the second half predicted from the first, under
+    the recorded policy. Under another policy it is the least error to expect, and the true one may be several times it.
+    ? means that the trace cannot tell. A policy's own trace is always the better witness: record one before deciding.
     """,
 )
 @click.argument("file", metavar="LOG")

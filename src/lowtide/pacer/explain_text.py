@@ -88,5 +88,9 @@ def effect(option: Option, recorded: Prediction) -> str:
     if recorded.wait_seconds:
         parts.append(f"a request waits {1 - p.wait_seconds / recorded.wait_seconds:.0%} less for the collector")
     error = p.errors["gc_seconds"]
-    parts.append("error not known" if error is None else f"GC time was off by {error:.0%} in the cross-check")
+    parts.append(
+        "error not known"
+        if error is None
+        else f"GC time is off by {error:.0%} at least, as under the recorded settings"
+    )
     return "; ".join(parts)

@@ -36,7 +36,8 @@ class Prediction(NamedTuple):
         collections: how many, by generation.
         pauses: their quantiles by generation; None where there were none.
         peak_blocks: live blocks of pymalloc at most; None where the trace does not tell.
-        errors: relative error of each figure in the trace's cross-check, by name as in `figures`; None: not known.
+        errors: relative error of each figure in the trace's cross-check, by name as in `figures`; None: not known. It
+            is made under the recorded policy, so under another one it is a lower bound.
         remarks: what the figures leave out, one clause each.
     """
 
