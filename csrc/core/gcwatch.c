@@ -339,8 +339,9 @@ static void end(int generation, PyObject *info) {
     lt_gc_end_veto();
     lt_gc_record r = lt_gc.open;
     r.pause_ns = now_ns - r.start_ns;
-    r.freed = field(info, lt_gc.collected);
-    r.uncollectable = field(info, lt_gc.uncollectable);
+    Py_ssize_t collected = field(info, lt_gc.collected), uncollectable = field(info, lt_gc.uncollectable);
+    r.freed = collected > 0 ? collected : 0; /* whoever calls us may say anything */
+    r.uncollectable = uncollectable > 0 ? uncollectable : 0;
     if (lt_gc.collector != NULL) {
         r.long_lived = lt_gc.collector->long_lived_total;
         r.pending = lt_gc.collector->long_lived_pending;
