@@ -6,8 +6,8 @@ from lowtide.pacer.record import Collection
 NEVER = 2**31 - 1
 CAPACITY_NS = 250_000_000
 CONFIRM_SECONDS = 1.0 - 1e-6
-COLLECTING = (Act.YOUNG, Act.MIDDLE, Act.FULL, Act.FREEZE, Act.AUDIT, Act.THAW)
-ALL = (Act.FULL, Act.FREEZE, Act.AUDIT, Act.THAW)
+COLLECTING = (Act.YOUNG, Act.MIDDLE, Act.FULL, Act.FREEZE, Act.AUDIT)
+ALL = (Act.FULL, Act.FREEZE, Act.AUDIT)
 
 
 class Rails:
@@ -22,7 +22,7 @@ class Rails:
         self.released: Decision | None = None
         self.live_blocks: int | None = None
         self.was_frozen = False
-        self.looked_at = 0.0
+        self.has_frozen = False
 
     def level_ns(self) -> float:
         """Fill and drain a bucket from the beginning."""
@@ -69,8 +69,7 @@ class Rails:
             assert reading.moment is not Moment.IN_REQUEST
             assert reading.counts[0] >= min(self.stock[0], decision.thresholds[0] // 8)
         elif decision.act is Act.AUDIT:
-            assert self.was_frozen
-            assert self.now - self.looked_at >= 600 - 1e-6
+            assert self.has_frozen
         elif decision.act is Act.FREEZE and not self.was_frozen:
             assert decision.cause in ("safepoint", "idle", "limit")
         elif decision.cause != "limit":
@@ -81,9 +80,8 @@ class Rails:
             act = self.asked[1].act
             self.charges.append((self.now, collection.pause_ns - self.asked[1].predicted_ns))
             self.asked = None
-            if act is Act.AUDIT or act is Act.THAW or (act is Act.FREEZE and not self.was_frozen):
-                self.looked_at = self.now
             self.was_frozen |= act is Act.FREEZE
+            self.has_frozen = act is Act.FREEZE or (self.has_frozen and act is not Act.AUDIT)
         if collection.generation == 2:
             self.live_blocks = collection.blocks_after if collection.blocks_after >= 0 else None
 

@@ -11,7 +11,7 @@ STOCK: Triple = (700, 10, 10)
 OBJECT_BYTES = 100
 BASE_BYTES = 20 * 2**20
 YOUNG_NS, OLD_NS, FIXED_NS = 50, 150, 3_000
-GENERATION = {Act.YOUNG: 0, Act.MIDDLE: 1} | dict.fromkeys((Act.FULL, Act.FREEZE, Act.AUDIT, Act.THAW), 2)
+GENERATION = {Act.YOUNG: 0, Act.MIDDLE: 1} | dict.fromkeys((Act.FULL, Act.FREEZE, Act.AUDIT), 2)
 
 
 @dataclass(frozen=True)
@@ -230,12 +230,12 @@ class Service:
 
     def carry_out(self, decision: Decision, *, in_request: bool) -> None:
         assert self.policy is not None
-        if decision.act in (Act.AUDIT, Act.THAW):
+        if decision.act is Act.AUDIT:
             self.generations[2] += self.frozen
             self.frozen = []
         if decision.act in GENERATION:
             self.collect(GENERATION[decision.act], in_request=in_request, decision=decision)
-        if decision.act in (Act.AUDIT, Act.FREEZE):
+        if decision.act is Act.FREEZE:
             self.frozen += [group for old in self.generations for group in old]
             self.generations = [[], [], []]
             self.stock.frozen()

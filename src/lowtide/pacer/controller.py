@@ -27,7 +27,7 @@ HAND_OVER_SECONDS = 1.0  # that stop() waits for a decision under way in another
 # CPython 3.12 sets a few hundred immortal objects aside itself.
 _IMMORTAL = 1_000 if sys.version_info[:2] == (3, 12) else 0
 
-_GENERATION = {Act.YOUNG: 0, Act.MIDDLE: 1, Act.FULL: 2, Act.FREEZE: 2, Act.AUDIT: 2, Act.THAW: 2}
+_GENERATION = {Act.YOUNG: 0, Act.MIDDLE: 1, Act.FULL: 2, Act.FREEZE: 2, Act.AUDIT: 2}
 
 
 def can_steer() -> bool:
@@ -160,7 +160,7 @@ class Controller:
         match decision.act:
             case Act.YOUNG | Act.MIDDLE:
                 self._collect(decision)
-            case Act.FULL | Act.FREEZE | Act.AUDIT | Act.THAW:
+            case Act.FULL | Act.FREEZE | Act.AUDIT:
                 with self.memory.lease.full_collection() as is_our_turn:
                     if is_our_turn:
                         self._collect_all(decision)
@@ -183,12 +183,12 @@ class Controller:
 
     def _collect_all(self, decision: Decision) -> None:
         policy = self.policy
-        if decision.act in (Act.AUDIT, Act.THAW):
+        if decision.act is Act.AUDIT:
             self._unfreeze()
         self._collect(decision)
         if self.is_acting and self.policy is policy:
             self._has_begun = True
-            if decision.act in (Act.FREEZE, Act.AUDIT) and not self._others_froze:
+            if decision.act is Act.FREEZE and not self._others_froze:
                 gc.freeze()
                 self._seen_frozen = self.frozen = _core.gc_frozen()
 

@@ -27,10 +27,10 @@ class Freezing:
         self._pending_objects = 0  # that became old since, though they may have been freed
         self._frozen_blocks = 0
         self._is_tenured = False
-        self._is_thaw_due = False
+        self._is_suspect = False
         self._seen: int | None = None
         self._first_rest_seconds: float | None = None
-        self._looked_seconds = 0.0
+        self._frozen_seconds = 0.0  # since when something is
 
     @property
     def tracked_objects(self) -> int:
@@ -62,22 +62,22 @@ class Freezing:
         return reading.requests_ended >= WARM_REQUESTS or (rested is not None and now_seconds - rested >= WARM_SECONDS)
 
     def is_audit_due(self, now_seconds: float, *, is_tight: bool) -> bool:
-        """Tell whether it is long since anybody looked at what is frozen."""
+        """Tell whether it is long that nobody has looked at what is frozen."""
         wait_seconds = TIGHT_AUDIT_SECONDS if is_tight else AUDIT_SECONDS
-        return self.is_ours and self.frozen_objects > 0 and now_seconds - self._looked_seconds >= wait_seconds
+        return self.is_ours and self.frozen_objects > 0 and now_seconds - self._frozen_seconds >= wait_seconds
 
     def full_act(self, growth: Growth, blocks: int) -> Act:
         """Return which kind of a full collection is the right one now."""
         if not self.is_ours:
             return Act.FULL
-        if self._is_thaw_due:
-            return Act.THAW
+        if self._is_suspect:
+            return Act.AUDIT
         return Act.FREEZE if growth.is_barren and blocks > TENURE_GROWTH * self._frozen_blocks else Act.FULL
 
     def objects(self, act: Act, grown_blocks: int) -> int:
         """Return how many objects this collection would look at, the youngest aside."""
         thawed = self._left_objects + min(self._pending_objects, max(0, grown_blocks))
-        return thawed + self.frozen_objects if act in (Act.AUDIT, Act.THAW) else thawed
+        return thawed + self.frozen_objects if act is Act.AUDIT else thawed
 
     def collected(self, collection: Collection, act: Act, growth: Growth, now_seconds: float) -> None:
         """Account for a collection; `act` is what the policy asked for, NOTHING where it did not."""
@@ -87,20 +87,19 @@ class Freezing:
             self._pending_objects = collection.pending
             return
         left = collection.long_lived
-        if act in (Act.AUDIT, Act.THAW):
-            self.frozen_objects = 0
-            self._looked_seconds = now_seconds
-            self._is_thaw_due = self._is_tenured = False
-        if act in (Act.AUDIT, Act.FREEZE):
+        if act is Act.AUDIT:
+            self.frozen_objects = self._frozen_blocks = 0
+            self._is_tenured = False
+        if act is Act.FREEZE:
+            if not self.frozen_objects:
+                self._frozen_seconds = now_seconds
             self.frozen_objects += left
             self._frozen_blocks = max(collection.blocks_after, 0)
             self._is_tenured = self.is_warm
-            if not self.is_warm:
-                self.is_warm = True
-                self._looked_seconds = now_seconds
+            self.is_warm = True
             left = 0
-        if act in (Act.FREEZE, Act.AUDIT, Act.THAW):
+        if act in (Act.AUDIT, Act.FREEZE):
             self._seen = None  # the next reading says what is frozen now
         # What was frozen late may have died since, as what was not frozen did.
-        self._is_thaw_due = self._is_tenured and growth.is_fruitful
+        self._is_suspect = self._is_tenured and growth.is_fruitful
         self._left_objects, self._pending_objects = left, 0

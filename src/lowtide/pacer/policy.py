@@ -20,7 +20,7 @@ CONFIRM_SECONDS = 1.0  # an act of which nothing is heard for so long did not ha
 LOOK_SECONDS = 1.0  # between two looks at the clock, after the first freeze
 
 IN_REQUEST, BUSY, SAFE, IDLE = Moment
-FULL_ACTS = (Act.FULL, Act.FREEZE, Act.AUDIT, Act.THAW)
+FULL_ACTS = (Act.FULL, Act.FREEZE, Act.AUDIT)
 
 
 class _Asked(NamedTuple):
@@ -200,6 +200,8 @@ class Policy:
             self._limit.observe(r.memory, self._clock)
         if self._thresholds.is_lent and self._bucket.level_ns < CAPACITY_NS / 2:
             self._thresholds.take_back()
+        if self._limit.is_tight or self._growth.percent is not None:
+            self._shadow.begin_window(self._clock)  # memory is worth more time than CPython would take
         verdict = self._shadow.verdict(self._clock)
         return self._let_go(verdict) if verdict else None
 

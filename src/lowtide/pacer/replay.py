@@ -12,7 +12,7 @@ from lowtide.pacer.stock import Stock
 
 _GOLDEN = 0.6180339887498949  # its multiples fall evenly between 0 and 1
 _BLOCKS_PER_OBJECT = 2.0  # where no full collection has freed anything: an object and what it holds
-_GENERATION = {Act.YOUNG: 0, Act.MIDDLE: 1, Act.FULL: FULL, Act.FREEZE: FULL, Act.AUDIT: FULL, Act.THAW: FULL}
+_GENERATION = {Act.YOUNG: 0, Act.MIDDLE: 1, Act.FULL: FULL, Act.FREEZE: FULL, Act.AUDIT: FULL}
 
 
 class Pause(NamedTuple):
@@ -179,10 +179,10 @@ class Replay:
         generation = _GENERATION.get(decision.act)
         if generation is None:
             return
-        if decision.act in (Act.AUDIT, Act.THAW):
+        if decision.act is Act.AUDIT:
             self._heap.unfreeze()
         self._collect(generation, decision.cause, decision.predicted_ns)
-        if decision.act in (Act.AUDIT, Act.FREEZE):
+        if decision.act is Act.FREEZE:
             self._freeze()
 
     @property

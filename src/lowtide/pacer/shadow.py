@@ -29,9 +29,10 @@ class Shadow:
         self._promoted = Ratio(0.1, 1_000)  # of what was allocated and not freed
         self._allocated = 0
         self._pending = 0
-        self._begin_window(now_seconds)
+        self.begin_window(now_seconds)
 
-    def _begin_window(self, now_seconds: float) -> None:
+    def begin_window(self, now_seconds: float) -> None:
+        """Begin the comparison anew."""
         self._window_seconds = now_seconds
         self.own_ns = self.stock_ns = 0.0
         self.own_in_place = self.stock_fulls = 0
@@ -84,7 +85,7 @@ class Shadow:
             return ""
         own_ns, stock_ns = self.own_ns, self.stock_ns
         in_place, stock_fulls = self.own_in_place, self.stock_fulls
-        self._begin_window(now_seconds)
+        self.begin_window(now_seconds)
         if own_ns > WORSE * stock_ns + SLACK * elapsed_seconds * 1e9:
             return f"collections took {own_ns / 1e9:.2f} s where CPython alone would take {stock_ns / 1e9:.2f} s"
         if in_place > stock_fulls:

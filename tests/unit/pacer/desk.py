@@ -54,9 +54,9 @@ class Desk:
         }
         self.policy.collected(full(cause=decision.cause, pause_ns=round(pause_ms * 1e6), **found))
         self.reading = self.reading._replace(blocks=left)
-        if decision.act in (Act.FREEZE, Act.AUDIT):
+        if decision.act is Act.FREEZE:
             self.reading = self.reading._replace(frozen=FROZEN)
-        if decision.act is Act.THAW:
+        if decision.act is Act.AUDIT:
             self.reading = self.reading._replace(frozen=0)
 
     def warm(self) -> "Desk":

@@ -264,17 +264,12 @@ def test_a_trim_is_reported() -> None:
     assert ("trimmed", True, True) in script.heard
 
 
-def test_an_audit_looks_at_what_is_frozen_and_freezes_it_again() -> None:
-    acting(Act.FREEZE, Act.AUDIT, Act.THAW)
+def test_an_audit_unfreezes_what_is_frozen_and_looks_at_it() -> None:
+    acting(Act.FREEZE, Act.AUDIT)
     pacer.step()
-    frozen = gc.get_freeze_count()
     pacer.step()
-    assert gc.get_freeze_count() > frozen - 1_000
     scanned = [c.scanned for c in watch.records()[-2:]]
     assert scanned[1] > scanned[0] // 2
-
-    pacer.step()
-    gc.collect()
     assert gc.get_freeze_count() < 1_000
 
 

@@ -198,7 +198,7 @@ def test_what_has_proved_to_live_is_frozen_too_and_looked_at_again_once_there_is
     fruitful = due(desk)
     assert fruitful.act is Act.FULL
     desk.collected(fruitful, freed=100_000)
-    assert due(desk).act is Act.THAW
+    assert due(desk).act is Act.AUDIT
 
 
 def test_what_is_frozen_is_looked_at_every_hour_in_a_long_idle_moment(desk: Desk) -> None:
@@ -298,6 +298,12 @@ def test_it_lets_go_when_collections_have_taken_more_time_than_cpythons_for_ten_
     decision = desk.ask(after=101)
     assert (decision.act, decision.thresholds) == (Act.RELEASE, STOCK)
     assert "CPython alone" in decision.reason
+
+
+def test_who_sets_percent_has_chosen_the_price() -> None:
+    desk = Desk(percent=5).warm()
+    desk.policy.collected(full(cause="growth", pause_ns=9_000_000_000))
+    assert desk.act(after=601) is QUIET
 
 
 def test_it_keeps_on_where_cpython_would_have_taken_as_long(desk: Desk) -> None:

@@ -2,7 +2,7 @@
 
 from lowtide.pacer.reading import Act, Memory, Moment
 from lowtide.pacer.thresholds import NEVER
-from tests.unit.pacer.desk import FROZEN, MIB, QUIET, Desk
+from tests.unit.pacer.desk import MIB, QUIET, Desk
 
 
 def warm() -> Desk:
@@ -129,7 +129,6 @@ def test_what_is_frozen_is_looked_at_when_memory_becomes_tight() -> None:
     decision = desk.over(900)
     assert (decision.act, decision.cause) == (Act.AUDIT, "limit")
     desk.collected(decision)
-    assert desk.reading.frozen == FROZEN
     assert desk.over(900).act is QUIET
 
 

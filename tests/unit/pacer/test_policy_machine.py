@@ -123,7 +123,7 @@ class PolicyMachine(RuleBasedStateMachine):
         self.thresholds = decision.thresholds
         if decision.act in GENERATION and does:
             self.record(decision.cause, GENERATION[decision.act], counts, pause_ns, freed=freed)
-            if decision.act in (Act.FREEZE, Act.AUDIT):
+            if decision.act is Act.FREEZE:
                 self.frozen = 2 * self.blocks
         elif decision.act is Act.TRIM and does:
             self.policy.trimmed(1_000, 0.02)
