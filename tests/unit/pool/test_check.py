@@ -277,6 +277,38 @@ def test_an_object_that_is_dropped_ends_as_its_class_says() -> None:
     assert ended == ["me"]
 
 
+@pytest.mark.usefixtures("no_quarantine")
+def test_an_object_that_ends_after_its_pool_may_collect_while_it_ends() -> None:
+    """Nothing but the object keeps its tombstone then, and its dealloc still needs one."""
+    ended = []
+
+    class Ending:
+        def __del__(self) -> None:
+            gc.collect()
+            ended.append(1)
+
+    for _ in range(20):
+        pool = Pool(Ending, check=True)
+        pool.put(pool.get())
+        del pool
+
+    assert len(ended) == 20
+
+
+def test_an_object_that_brings_itself_back_is_what_it_was() -> None:
+    saved: list[object] = []
+
+    class Phoenix:
+        def __del__(self) -> None:
+            saved.append(self)
+
+    pool = Pool(Phoenix, check=True)
+    pool.put(pool.get())
+    pool.clear()
+
+    assert [type(item) for item in saved] == [Phoenix]
+
+
 def test_a_class_that_registers_its_subclasses_sees_none_of_check_mode() -> None:
     class Registering:
         known: ClassVar[list[type]] = []

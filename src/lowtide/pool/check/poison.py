@@ -8,6 +8,7 @@
 """
 
 import io
+import sys
 import typing
 from collections.abc import Callable
 from typing import Any, Protocol
@@ -160,8 +161,16 @@ def _tombstone_of(original: type, report: Callable[[object, type], Exception], p
         return f"<{original.__qualname__} that was put back to pool {pool_name!r}>"
 
     def end(self: object) -> None:
+        references = sys.getrefcount(self)
         _set_class(self, original)
-        original.__del__(self)  # type: ignore[attr-defined]  # it is only defined where there is one
+        is_over = True
+        try:
+            original.__del__(self)  # type: ignore[attr-defined]  # it is only defined where there is one
+            is_over = sys.getrefcount(self) == references  # not so if it brought itself back
+        finally:
+            # CPython goes on to destroy it by the class that it had, which only the item itself may keep alive.
+            if is_over and type(self) is original:
+                _set_class(self, tombstone)
 
     names = {name for cls in original.__mro__ for name, value in vars(cls).items() if callable(value)}
     body: dict[str, object] = {name: use for name in names if name[:2] == name[-2:] == "__" and name not in _KEPT}
@@ -170,6 +179,7 @@ def _tombstone_of(original: type, report: Callable[[object, type], Exception], p
     if hasattr(original, "__del__"):
         body["__del__"] = end
     try:
-        return type.__new__(type(original), original.__name__, (original,), body)
+        tombstone = type.__new__(type(original), original.__name__, (original,), body)
     except TypeError:  # it must not be a base
         return None
+    return tombstone
