@@ -134,9 +134,9 @@ def _as_in_production() -> Iterator[None]:
     if not _one_at_a_time.acquire(blocking=False):
         raise CountError("allocations are being counted already: one count at a time, and none inside another")
     _under_way.append((threading.get_ident(), gc.isenabled()))
-    gc.disable()
-    counting_begins.publish()
     try:
+        gc.disable()
+        counting_begins.publish()
         yield
     finally:
         _restore()

@@ -12,7 +12,7 @@ from fractions import Fraction
 
 import pytest
 
-from lowtide import Buffer, BufferPool, Pool, _core, guard
+from lowtide import Buffer, BufferPool, Pool, _core, _events, guard
 from lowtide.errors import CountError, PoolMisuseError, SettingsError
 
 
@@ -125,6 +125,18 @@ def test_an_error_of_the_function_is_the_callers() -> None:
 
     with pytest.raises(RuntimeError, match="mine"):
         guard.allocs_per_run(fails)
+    assert guard.allocs_per_run(bool).blocks == 0
+
+
+def test_an_interrupt_while_a_count_begins_leaves_nothing_behind(monkeypatch: pytest.MonkeyPatch) -> None:
+    def interrupt() -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr(_events.counting_begins, "_subscribers", [interrupt])
+        guard.allocs_per_run(bool)
+
+    assert gc.isenabled()
     assert guard.allocs_per_run(bool).blocks == 0
 
 
