@@ -57,10 +57,6 @@ class Growth:
             self.live_blocks = blocks
         return blocks - self.live_blocks
 
-    def helps(self, grown_blocks: int) -> bool:
-        """Tell whether a collection may be expected to find something."""
-        return self.is_fruitful or grown_blocks > (self.live_blocks or 0) * HIGH_YIELD
-
     def is_due(self, grown_blocks: int) -> bool:
         return grown_blocks >= self.step_blocks
 

@@ -15,6 +15,7 @@ from lowtide.pacer.shadow import Shadow
 from lowtide.pacer.thresholds import Thresholds
 from lowtide.units import format_bytes
 
+WORTH_GROWTH = 0.10  # of live blocks, for a collection against the limit that is not known to find something
 DRAIN_SHARE, TIGHT_DRAIN_SHARE = 0.05, 0.25
 CONFIRM_SECONDS = 1.0  # an act of which nothing is heard for so long did not happen
 LOOK_SECONDS = 1.0  # between two looks at the clock, after the first freeze
@@ -223,13 +224,15 @@ class Policy:
         if not self._may_act():
             return None
         had_given_up = limit.has_given_up
-        helps = may_collect and self._growth.helps(self._growth.grown_blocks(r.blocks))
+        growth = self._growth
+        has_grown = growth.grown_blocks(r.blocks) > WORTH_GROWTH * (growth.live_blocks or 0)
+        helps = may_collect and (growth.is_fruitful or (has_grown and not had_given_up))
         act = limit.climb(r.memory, self._clock, collecting_helps=helps, trimming_helps=self._trim.helps(self._clock))
         if limit.has_given_up and not had_given_up:
             used, allowed = format_bytes(limit.unreclaimable_bytes), format_bytes(limit.limit_bytes)
             return self._say(f"gives up on the memory limit of {allowed}: {used} are in use, and nothing helps")
         if act is Act.FULL:
-            act = self._freezing.full_act(self._growth, r.blocks)
+            act = self._freezing.full_act(growth, r.blocks)
         return self._ask(r, act, "limit", "memory is over its limit")
 
     def _full(self, r: Reading) -> Decision | None:

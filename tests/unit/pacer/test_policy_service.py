@@ -103,6 +103,13 @@ def test_old_garbage_is_kept_under_a_limit_that_cpython_alone_would_break() -> N
     assert outcome.share <= 0.05
 
 
+def test_looking_at_what_is_frozen_near_the_limit_does_not_push_memory_over_it() -> None:
+    sessions = replace(SESSIONS, static=40_000, kept_requests=1_000, seconds=0.01, gap_seconds=0.005)
+    outcome = paced(sessions, 45_000, BASE_BYTES + 120_000 * OBJECT_BYTES)
+    assert len(outcome.acts(Act.AUDIT)) == 1
+    assert outcome.peak_objects <= 120_000
+
+
 def test_a_flood_of_garbage_is_left_to_cpython_so_that_memory_stays_bounded() -> None:
     flood, cpython = paced(FLOOD, 10_000), alone(FLOOD, 10_000)
     assert any("CPython" in decision.reason for decision in flood.acts(Act.NOTHING))
