@@ -383,9 +383,24 @@ static PyObject *on_collection(PyObject *self, PyObject *const *args, Py_ssize_t
 static PyMethodDef on_collection_method = {"on_collection", (PyCFunction)(void (*)(void))on_collection, METH_FASTCALL,
                                            PyDoc_STR("Record a collection.")};
 
+/* Nobody calls the watchdog any more: somebody else has emptied the list. */
+static void on_removal(PyObject *lifeline) {
+    if (lifeline == lt_gc.lifeline) {
+        lt_gc.callable = lt_gc.lifeline = NULL;
+        bark(INT64_MAX);
+    }
+}
+
 PyObject *lt_gc_new_callable(void) {
     PyObject *module = PyUnicode_FromString("lowtide._core");
-    PyObject *callable = module != NULL ? PyCFunction_NewEx(&on_collection_method, NULL, module) : NULL;
+    PyObject *lifeline = PyCapsule_New(&lt_gc, NULL, on_removal);
+    PyObject *callable = NULL;
+    if (module != NULL && lifeline != NULL) {
+        callable = PyCFunction_NewEx(&on_collection_method, lifeline, module);
+    }
+    lt_gc.callable = callable;
+    lt_gc.lifeline = callable != NULL ? lifeline : NULL;
+    Py_XDECREF(lifeline);
     Py_XDECREF(module);
     return callable;
 }

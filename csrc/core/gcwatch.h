@@ -36,8 +36,9 @@ typedef struct {
 } lt_gc_record;
 
 typedef struct {
+    PyObject *callable, *lifeline; /* what is in gc.callbacks, which alone holds it, and what tells of its end; borrowed */
+
     /* What we need of Python, held from the first watch on. */
-    PyObject *callable; /* what is in gc.callbacks */
     PyObject *generation, *collected, *uncollectable, *candidates, *active;
     PyObject *allocated_blocks, *freeze, *unfreeze;
     lt_collector *collector; /* NULL: its fields are not known */
@@ -84,7 +85,7 @@ void lt_gc_end_veto(void);
 /* A child of a fork begins anew: another process, another trace. */
 void lt_gc_begin_anew(void);
 
-/* What goes into gc.callbacks; a new reference. */
+/* What goes into gc.callbacks; a new reference, to be known as lt_gc.callable. */
 PyObject *lt_gc_new_callable(void);
 
 #endif

@@ -40,10 +40,10 @@ static int need_python(void) {
         PyErr_SetString(PyExc_RuntimeError, "the collector can be watched in the main interpreter only");
         return -1;
     }
-    if (lt_gc.callable != NULL) {
+    static bool is_ready, is_fork_handled;
+    if (is_ready) {
         return 0;
     }
-    static bool is_fork_handled;
     if (!is_fork_handled && pthread_atfork(NULL, NULL, lt_gc_begin_anew) != 0) {
         PyErr_NoMemory();
         return -1;
@@ -67,8 +67,8 @@ static int need_python(void) {
         return -1;
     }
     lt_gc.collector = trusted_collector();
-    lt_gc.callable = lt_gc_new_callable();
-    return lt_gc.callable != NULL ? 0 : -1;
+    is_ready = true;
+    return 0;
 }
 
 /* The list that the collector calls; a new reference. A program may have put another one into the module `gc`. */
@@ -111,7 +111,9 @@ PyObject *lt_gc_switch(PyObject *module, PyObject *on) {
     if (wanted && place < 0) {
         /* Last: a tick that is asked for then does not run in another callback, within the collection. */
         lt_gc.is_open = false;
-        status = PyList_Append(list, lt_gc.callable);
+        PyObject *callable = lt_gc_new_callable();
+        status = callable != NULL ? PyList_Append(list, callable) : -1;
+        Py_XDECREF(callable);
     } else if (!wanted && place >= 0) {
         status = PyList_SetSlice(list, place, place + 1, NULL);
     }

@@ -82,11 +82,11 @@ class _Pacer:
             boundaries.listen(self.controller.ask)
 
     def end(self) -> None:
-        watch.unsubscribe(self.hear)
         if self.controller is not None:
             boundaries.listen(None)
             idle.release_all()
             self.controller.stop()
+        watch.unsubscribe(self.hear)  # not before: without the watch the watchdog gives everything back
 
     def hear(self, collections: list[Collection]) -> None:
         """Take note of what was collected, and use the moment."""

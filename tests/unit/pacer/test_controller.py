@@ -213,6 +213,15 @@ def test_without_its_place_in_the_callbacks_the_watchdog_is_blind_and_the_pacer_
     assert gc.get_threshold() == STOCK
 
 
+def test_whoever_empties_the_callbacks_makes_the_watchdog_bark_at_once() -> None:
+    pacer.start()
+    others = [callback for callback in gc.callbacks if "lowtide._core" not in str(callback.__module__)]
+    gc.callbacks.clear()
+    gc.callbacks += others
+
+    assert gc.get_threshold() == STOCK
+
+
 def test_threads_that_start_and_stop_leave_the_thresholds_as_they_were() -> None:
     def churn() -> None:
         for _ in range(50):
