@@ -6,7 +6,7 @@ from lowtide.pacer.record import Collection
 NEVER = 2**31 - 1
 CAPACITY_NS = 250_000_000
 CONFIRM_SECONDS = 1.0 - 1e-6
-COLLECTING = (Act.YOUNG, Act.MIDDLE, Act.FULL, Act.FREEZE, Act.AUDIT)
+YOUNG = (Act.YOUNG, Act.MIDDLE)
 ALL = (Act.FULL, Act.FREEZE, Act.AUDIT)
 
 
@@ -52,13 +52,14 @@ class Rails:
         if decision.act is Act.NOTHING:
             return
         assert decision.reason, "it says why"
-        assert self.level_ns() < CAPACITY_NS, "it keeps to its share of the time"
+        if decision.act not in YOUNG:
+            assert self.level_ns() < CAPACITY_NS, "it keeps to its share of the time"
+            self.charges.append((self.now, decision.predicted_ns))
         if self.asked:
             assert self.now - self.asked[0] >= CONFIRM_SECONDS, "it waits to hear of the last act"
-        if decision.act in COLLECTING:
+        if decision.act in YOUNG + ALL:
             self._check_collection(reading, decision, ratio)
         self.asked = self.now, decision
-        self.charges.append((self.now, decision.predicted_ns))
 
     def _check_collection(self, reading: Reading, decision: Decision, ratio: float) -> None:
         assert reading.is_enabled, "somebody wants no collections"
@@ -78,7 +79,8 @@ class Rails:
     def collected(self, collection: Collection) -> None:
         if self.asked and collection.cause in ("safepoint", "idle", "growth", "limit"):
             act = self.asked[1].act
-            self.charges.append((self.now, collection.pause_ns - self.asked[1].predicted_ns))
+            if act not in YOUNG:
+                self.charges.append((self.now, collection.pause_ns - self.asked[1].predicted_ns))
             self.asked = None
             self.was_frozen |= act is Act.FREEZE
             self.has_frozen = act is Act.FREEZE or (self.has_frozen and act is not Act.AUDIT)

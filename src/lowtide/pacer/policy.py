@@ -21,6 +21,7 @@ CONFIRM_SECONDS = 1.0  # an act of which nothing is heard for so long did not ha
 LOOK_SECONDS = 1.0  # between two looks at the clock, after the first freeze
 
 IN_REQUEST, BUSY, SAFE, IDLE = Moment
+YOUNG_ACTS = (Act.YOUNG, Act.MIDDLE)  # CPython would collect these itself, and in a request: no time of the pacer's
 FULL_ACTS = (Act.FULL, Act.FREEZE, Act.AUDIT)
 
 
@@ -94,7 +95,8 @@ class Policy:
         if asked is not None:
             act = asked.act
             self._asked = None
-            self._bucket.fill(collection.pause_ns - asked.predicted_ns)
+            if act not in YOUNG_ACTS:
+                self._bucket.fill(collection.pause_ns - asked.predicted_ns)
         self._pauses.learn(collection)
         if collection.generation == 2:
             self._growth.collected(collection, self._clock, was_due=act in FULL_ACTS and self._freezing.is_warm)
@@ -273,7 +275,7 @@ class Policy:
     def _young(self, r: Reading) -> Decision | None:
         """Keep automatic young collections out of requests."""
         count = self._thresholds.busy_count if r.moment is BUSY else self._thresholds.rest_count
-        if r.moment is IN_REQUEST or r.counts[0] < count or not self._may_act():
+        if r.moment is IN_REQUEST or r.counts[0] < count:
             return None
         act = Act.MIDDLE if 2 * r.counts[1] > self._thresholds.wanted[1] else Act.YOUNG
         return self._ask(r, act, "idle" if r.moment is IDLE else "safepoint", "between requests")
@@ -310,7 +312,8 @@ class Policy:
         if act is Act.NOTHING:
             return None
         predicted_ns = self._predict(act, r)
-        self._bucket.fill(predicted_ns)
+        if act not in YOUNG_ACTS:
+            self._bucket.fill(predicted_ns)
         self._asked = _Asked(act, predicted_ns, self._clock)
         is_collection = act is not Act.PRESSURE and act is not Act.TRIM
         return Decision(

@@ -216,10 +216,19 @@ def test_what_is_frozen_is_looked_at_every_hour_in_a_long_idle_moment(desk: Desk
 def test_a_full_bucket_puts_collections_off_until_it_has_drained(desk: Desk) -> None:
     desk.ask(blocks=desk.grown(20))
     desk.collected(desk.ask(blocks=desk.grown(26)), pause_ms=5_000)
-    count = desk.reading.thresholds[0]
-    assert desk.act(counts=(count, 0, 0)) is QUIET
+    desk.ask(blocks=desk.ask().goal_blocks)
+    assert desk.act(after=61) is QUIET
     assert desk.policy.status().throttled == 1
-    assert desk.act(after=100) is Act.YOUNG
+    assert desk.act(after=40) is Act.FULL
+
+
+def test_young_collections_are_no_time_of_the_pacers(desk: Desk) -> None:
+    desk.ask(blocks=desk.grown(20))
+    desk.collected(desk.ask(blocks=desk.grown(26)), pause_ms=5_000)
+    level_ns = desk.policy.status().bucket_ns
+    assert desk.act(counts=(20_000, 0, 0)) is Act.YOUNG
+    desk.policy.collected(collection(cause="safepoint", counts=(20_000, 0, 0), pause_ns=5_000_000))
+    assert desk.policy.status().bucket_ns <= level_ns
 
 
 def test_full_collections_for_which_there_is_no_time_are_lent_to_cpython(desk: Desk) -> None:
@@ -276,6 +285,14 @@ def test_freezing_is_left_to_others_once_they_do_it(desk: Desk) -> None:
     desk.collected(due(desk, after=601))
     assert due(desk).act is Act.FULL
     assert desk.act(after=4_000, moment=Moment.IDLE, idle_seconds=60.0, blocks=1_000_000) is QUIET
+
+
+def test_where_freezing_was_left_out_what_lives_is_reckoned_with(desk: Desk) -> None:
+    unfrozen = Desk()
+    decision = unfrozen.ask(requests_ended=100)
+    unfrozen.collected(decision, scanned=500_000)
+    unfrozen.ask(10.0, frozen=0)
+    assert due(unfrozen).predicted_ns > 10 * due(desk).predicted_ns
 
 
 def test_objects_that_die_frozen_are_no_meddling(desk: Desk) -> None:
