@@ -80,6 +80,7 @@ class _Pacer:
             _warn_if_over(self.memory.limit)
             self.controller = Controller(self.percent, self.memory)
             boundaries.listen(self.controller.ask)
+            idle.adopt_running_loop()  # further ones as they are met
 
     def end(self) -> None:
         if self.controller is not None:
@@ -92,7 +93,7 @@ class _Pacer:
         """Take note of what was collected, and use the moment."""
         for collection in collections:
             self.advice = self.advice.plus(collection)
-        if self.controller is not None:
+        if self.controller is not None and self.controller.is_acting:
             idle.adopt_running_loop()
             self.controller.ask(Moment.IN_REQUEST if boundaries.in_request() else Moment.BUSY)
 
@@ -167,7 +168,11 @@ def start(
         else:
             stop()
             pacer = _Pacer(checked_mode, percent, limit)
-            pacer.begin()
+            try:
+                pacer.begin()
+            except BaseException:
+                pacer.end()
+                raise
             _process.pacer = pacer
             _end_with_the_process()
         pacer.guard(guard_requests)
