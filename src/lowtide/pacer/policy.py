@@ -29,7 +29,7 @@ class _Asked(NamedTuple):
     """An act of which nothing has been heard yet."""
 
     act: Act
-    predicted_ns: int
+    charged_ns: int  # into the bucket
     at_seconds: float
 
 
@@ -96,7 +96,7 @@ class Policy:
             act = asked.act
             self._asked = None
             if act not in YOUNG_ACTS:
-                self._bucket.fill(collection.pause_ns - asked.predicted_ns)
+                self._bucket.fill(collection.pause_ns - asked.charged_ns)
         self._pauses.learn(collection)
         if collection.generation == 2:
             self._growth.collected(collection, self._clock, was_due=act in FULL_ACTS and self._freezing.is_warm)
@@ -159,9 +159,9 @@ class Policy:
         self._asleep_below = 0 if self._placement.is_waiting else self._growth.goal_blocks
 
     def _confirm(self, took_seconds: float) -> None:
-        predicted_ns = self._asked.predicted_ns if self._asked else 0
+        charged_ns = self._asked.charged_ns if self._asked else 0
         self._asked = None
-        self._bucket.fill(max(0.0, took_seconds) * 1e9 - predicted_ns)
+        self._bucket.fill(max(0.0, took_seconds) * 1e9 - charged_ns)
 
     def _advance(self, now_seconds: float) -> None:
         previous, self._now_seconds = self._now_seconds, now_seconds
@@ -312,9 +312,9 @@ class Policy:
         if act is Act.NOTHING:
             return None
         predicted_ns = self._predict(act, r)
-        if act not in YOUNG_ACTS:
-            self._bucket.fill(predicted_ns)
-        self._asked = _Asked(act, predicted_ns, self._clock)
+        charged_ns = 0 if act in YOUNG_ACTS else predicted_ns
+        self._bucket.fill(charged_ns)
+        self._asked = _Asked(act, charged_ns, self._clock)
         is_collection = act is not Act.PRESSURE and act is not Act.TRIM
         return Decision(
             act,
