@@ -234,7 +234,7 @@ def test_a_storm_of_explicit_collections() -> None:
             serve(0.3)
             [t.join() for t in threads]
             assert pacer.status().released == ""
-            assert sum(pacer.status().collections.values()) < 1000
+            assert pacer.status().collections.get("growth", 0) < 10
             pacer.stop()
             assert gc.get_threshold() == STOCK
             """
