@@ -52,7 +52,7 @@ THIRD_PARTY = {"click": "cli", "rich": "cli", "sitecustomize": "_bootstrap", "py
 PURE = {"profile": {"profile.files"}, "lint.rules": set(), "debug.handlers": set(), "debug.gate": set()} | {
     f"pacer.{name}": set()
     for name in (
-        *("record", "reading", "stock", "flows", "replay", "setting", "simulate"),
+        *("record", "reading", "stock", "flows", "replay", "replay_policy", "simulate"),
         *("annotate", "findings", "explain", "explain_text", "explain_page", "picture"),
         *("policy", "bucket", "freezing", "growth", "learning", "limits", "placement", "shadow", "thresholds"),
     )

@@ -13,7 +13,7 @@ from lowtide.pacer import record
 from lowtide.pacer.explain import Explanation, explain
 from lowtide.pacer.explain_page import render
 from lowtide.pacer.explain_text import sections
-from lowtide.pacer.setting import parse_policy
+from lowtide.pacer.replay_policy import parse_policy
 from lowtide.pacer.simulate import Prediction, measured, simulate
 from lowtide.profile.formats.table import printable
 from lowtide.units import format_count, format_duration

@@ -11,7 +11,7 @@ from lowtide.pacer import simulate
 from lowtide.pacer.annotate import annotate, is_ordinary
 from lowtide.pacer.findings import Finding, duration, findings, freed_of, guidance
 from lowtide.pacer.record import OWN_CAUSES, Collection, Header, Trace, line
-from lowtide.pacer.setting import default_thresholds, parse_policy
+from lowtide.pacer.replay_policy import default_thresholds, parse_policy
 from lowtide.pacer.simulate import Prediction
 from lowtide.units import format_count
 

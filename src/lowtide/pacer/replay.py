@@ -7,7 +7,7 @@ from lowtide.pacer.flows import FULL, Costs, Flows, Settled
 from lowtide.pacer.policy import Policy
 from lowtide.pacer.reading import Act, Moment, Reading
 from lowtide.pacer.record import UNREAD, Collection, Trace
-from lowtide.pacer.setting import Setting
+from lowtide.pacer.replay_policy import Setting
 from lowtide.pacer.stock import Stock
 
 _GOLDEN = 0.6180339887498949  # its multiples fall evenly between 0 and 1

@@ -8,7 +8,7 @@ from lowtide.pacer.flows import Costs, Flows, Settled, flows, settled
 from lowtide.pacer.reading import Triple
 from lowtide.pacer.record import OWN_CAUSES, UNREAD, Collection, Trace
 from lowtide.pacer.replay import Pause, Replay
-from lowtide.pacer.setting import Setting, default_thresholds
+from lowtide.pacer.replay_policy import Setting, default_thresholds
 from lowtide.units import format_count
 
 FEW = 8  # collections of a generation: with fewer, their quantiles and their number are hearsay

@@ -7,7 +7,7 @@ import pytest
 
 from lowtide.errors import SettingsError
 from lowtide.pacer import record
-from lowtide.pacer.setting import default_thresholds, parse_policy
+from lowtide.pacer.replay_policy import default_thresholds, parse_policy
 from lowtide.pacer.simulate import Prediction, check, measured, simulate
 from tests.unit.pacer import traces
 
