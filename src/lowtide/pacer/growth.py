@@ -4,6 +4,7 @@ from lowtide.errors import SettingsError
 from lowtide.pacer.record import UNREAD, Collection
 
 RATIO_RANGE = 0.20, 1.0  # CPython alone waits for 25 %, and has no need to find a place
+WARMING_RATIO = 1.0  # a program that starts grows by itself: what is new is hardly garbage yet
 FLOOR_BLOCKS = 25_000  # about 2 MiB: below that a percentage of the heap is no growth
 LOW_YIELD, HIGH_YIELD = 0.01, 0.10  # of the objects looked at
 EVIDENCE_SECONDS = 600.0  # garbage of the old takes minutes to come to be; finding none earlier proves nothing
@@ -15,6 +16,7 @@ class Growth:
     Attributes:
         live_blocks: after the last full collection; None until a reading says so.
         ratio: of the live blocks, by which they must have grown; ignored where `percent` is set.
+        is_warming: until the program has warmed up; they must double meanwhile.
         is_barren: the last one found next to nothing, after a time in which it could have.
         is_fruitful: the last one found much.
     """
@@ -23,6 +25,7 @@ class Growth:
         self.set_percent(percent)
         self.live_blocks: int | None = None
         self.ratio = RATIO_RANGE[0]
+        self.is_warming = True
         self.is_barren = False
         self.is_fruitful = False
         self._at_seconds = 0.0
@@ -35,7 +38,9 @@ class Growth:
 
     @property
     def growth_ratio(self) -> float:
-        return self.ratio if self.percent is None else self.percent / 100
+        if self.percent is not None:
+            return self.percent / 100
+        return WARMING_RATIO if self.is_warming else self.ratio
 
     @property
     def step_blocks(self) -> int:

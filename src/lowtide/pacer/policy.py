@@ -104,6 +104,7 @@ class Policy:
             self._limit.collected(collection.rss_bytes)
         was_warm = self._freezing.is_warm
         self._freezing.collected(collection, act, self._growth, self._clock)
+        self._growth.is_warming = not self._freezing.is_warm
         if was_warm:
             self._shadow.collected(collection, self._freezing.tracked_objects)
         elif self._freezing.is_warm:
