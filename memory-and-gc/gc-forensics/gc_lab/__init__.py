@@ -27,7 +27,7 @@ class Plan:
     policies: tuple[str, ...]
     loads: tuple[str, ...] = ()
     repeats: int = 10
-    seconds: float = 2.0
+    seconds: float = 1.5
     scale: float = 1.0
 
     def in_turn(self, repeat: int, among: tuple[str, ...]) -> tuple[str, ...]:

@@ -25,7 +25,7 @@ from tools.openload import OpenloadError
 @click.option("--policy", "policies", multiple=True, type=click.Choice(list(POLICIES)), help="Only these.")
 @click.option("--load", "loads", multiple=True, help="Only these: 30, 60, 90, bursts, saturated.")
 @click.option("--repeats", default=10, show_default=True, type=click.IntRange(1), help="Runs of each, interleaved.")
-@click.option("--seconds", default=2.0, show_default=True, type=click.FloatRange(0.1), help="How long each run lasts.")
+@click.option("--seconds", default=1.5, show_default=True, type=click.FloatRange(0.1), help="How long each run lasts.")
 @click.option(
     "--out",
     default=ROOT / "artifacts" / "gc-lab",

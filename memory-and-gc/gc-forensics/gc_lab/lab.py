@@ -27,7 +27,7 @@ def run(parts: Iterable[str], plan: Plan, out: Path, say: Say) -> None:
         if part in ("leak", "prefork") and (reason := cgroup.unavailable()):
             say(f"{part} is left out: {reason}")
         elif part == "traces":
-            traces.record(traces.NAMES, out / "traces", plan.scale, min(traces.SECONDS, 4 * plan.seconds), say)
+            traces.record(traces.NAMES, out / "traces", plan.scale, min(traces.SECONDS, 6 * plan.seconds), say)
         else:
             with (out / f"{part}.jsonl").open("w") as file:
                 for record in _records(part, plan, out, say):
@@ -40,7 +40,7 @@ def run(parts: Iterable[str], plan: Plan, out: Path, say: Say) -> None:
 
 
 def _records(part: str, plan: Plan, out: Path, say: Say) -> Iterator[dict[str, Any]]:
-    few = max(1, plan.repeats // 3)  # of what is counted rather than timed
+    few = max(1, plan.repeats // 5)  # of what is counted rather than timed
     if part == "latency":
         yield from latency.measure(plan, say)
     elif part == "leak":
@@ -48,7 +48,7 @@ def _records(part: str, plan: Plan, out: Path, say: Say) -> Iterator[dict[str, A
     elif part == "prefork":
         yield from prefork.measure(replace(plan, repeats=few), say)
     elif part == "buffers":
-        yield from buffers.measure(replace(plan, repeats=few), say)
+        yield from buffers.measure(plan, say)
     else:
         paired = tuple(name for name in PAIRED if name in plan.workloads)
         yield from pairs.measure(replace(plan, workloads=paired, repeats=few), out / "pairs", say)

@@ -19,7 +19,7 @@ from tools.openload import OpenloadError, Scenario, run
 
 WORKERS = 8
 COMPARED = ("stock", "disable", "pacer")
-LIMIT_BYTES = 448 << 20
+LIMIT_BYTES = 240 << 20
 UNLIMITED_BYTES = 4 << 30
 RATE = 400
 _START_SECONDS, _STOP_SECONDS = 30, 30
@@ -27,7 +27,7 @@ _START_SECONDS, _STOP_SECONDS = 30, 30
 
 def measure(plan: Plan, say: Say) -> Iterator[dict[str, Any]]:
     """Yield a record for each run; stock runs a second time without the limit, for the memory that it would take."""
-    seconds, workers = 4 * plan.seconds, max(2, round(WORKERS * plan.scale))
+    seconds, workers = 5 * plan.seconds, max(2, round(WORKERS * plan.scale))
     for repeat in range(plan.repeats):
         for policy, load in [
             *((policy, "limited") for policy in plan.in_turn(repeat, COMPARED)),

@@ -1,4 +1,4 @@
-"""What gunicorn's workers run, and gunicorn's configuration: sessions of 256 KB that hold themselves."""
+"""What gunicorn's workers run, and gunicorn's configuration: sessions of 64 KB that hold themselves."""
 
 import gc
 import json
@@ -26,7 +26,7 @@ class Upload:
 
     def __init__(self, number: int) -> None:
         self.owner = {"session": self, "name": f"user {number}"}
-        self.picture = b"x" * (256 << 10)
+        self.picture = b"x" * (64 << 10)
 
 
 def application(_: dict[str, Any], start_response: Callable[..., object]) -> Iterable[bytes]:
@@ -54,4 +54,6 @@ def post_fork(server: object, worker: object) -> None:  # noqa: ARG001 - gunicor
             note(began_ns[0], time.monotonic_ns())
 
     gc.callbacks.append(on_collection)
-    policy.begin()
+
+
+policy.begin()  # in the master, which has loaded the application: workers inherit it

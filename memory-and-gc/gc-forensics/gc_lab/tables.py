@@ -1,10 +1,10 @@
 """What was measured, as Markdown: for the terminal, and for the README."""
 
 import re
-import statistics
 from collections.abc import Sequence
 
 from gc_lab import figures
+from gc_lab.buffers import LONG_SECONDS, SHORT_SECONDS
 from gc_lab.figures import Cells
 from gc_lab.histogram import bootstrap
 from gc_lab.pairs import TITLES, Pair, relative_error
@@ -100,14 +100,14 @@ def prefork_table(cells: Cells) -> str:
 
 def buffers_table(cells: Cells) -> str:
     rows = []
-    for policy in POLICIES:
-        if runs := cells.get("buffers", policy, "burst"):
-            mib = [
-                statistics.median(run[name] for run in runs) / 2**20
-                for name in ("before_bytes", "burst_bytes", "after_bytes", "live_bytes")
-            ]
-            rows.append([f"`{policy}`", *(f"{value:.0f}" for value in mib), f"{mib[2] / mib[3]:.2f}"])
-    return table(["policy", "before, MiB", "end of the burst", "3 s later", "living", "held / living"], rows)
+    for load in cells.loads("buffers"):
+        for policy in POLICIES:
+            for run in cells.get("buffers", policy, load):
+                names = ("live_bytes", "burst_bytes", "after_short_bytes", "after_long_bytes")
+                mib = [run[name] / 2**20 for name in names]
+                rows.append([f"`{policy}`", load, *(f"{value:.0f}" for value in mib), f"{mib[3] / mib[0]:.2f}"])
+    titles = ["policy", "limit", "living, MiB", "end of the burst", f"{SHORT_SECONDS:g} s later"]
+    return table([*titles, f"{LONG_SECONDS:g} s later", "then held / living"], rows)
 
 
 def pairs_table(pairs: Sequence[Pair]) -> str:

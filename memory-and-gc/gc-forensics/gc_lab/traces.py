@@ -22,7 +22,7 @@ FOLDER = LAB / "traces"
 LOWTIDE = Path(sysconfig.get_path("scripts")) / "lowtide"
 SECONDS, PRODUCTS = 8.0, 20_000
 RATES = {"demo": 50, "static": 60, "cycles": 100, "leak": 100}
-OBJECTS = {"static": 1_000_000, "cycles": 100_000, "leak": 30_000}  # so that each has some full collections
+OBJECTS = {"static": 1_000_000, "cycles": 100_000, "leak": 6_000}  # so that each has some full collections
 NAMES = tuple(RATES)
 _START_SECONDS = 30
 

@@ -165,8 +165,8 @@ def leak(objects: int) -> Handler:
     cache: dict[int, dict[str, Any]] = {}
 
     def answer(number: int) -> bytes:
-        found = page(items, number, rows=300)
-        cache[number] = {"rows": found["rows"][:20], "body": b"x" * 4096}
+        found = page(items, number, rows=500)
+        cache[number] = {"rows": found["rows"][:4], "body": number.to_bytes(2048, "big")}
         return json.dumps(found["rows"][:10]).encode()
 
     return answer
