@@ -388,6 +388,12 @@ static void on_removal(PyObject *lifeline) {
     if (lifeline == lt_gc.lifeline) {
         lt_gc.callable = lt_gc.lifeline = NULL;
         bark(INT64_MAX);
+        if (!lt_is_finalizing()) {
+            PyObject *type, *value, *traceback; /* of whatever let go of it */
+            PyErr_Fetch(&type, &value, &traceback);
+            lt_gc_end_veto(); /* no end of this collection comes to us, and no next one */
+            PyErr_Restore(type, value, traceback);
+        }
     }
 }
 

@@ -342,5 +342,8 @@ PyObject *lt_gc_set_guard(PyObject *module, PyObject *on) {
         return NULL;
     }
     lt_gc.has_guard = wanted;
+    if (!wanted) {
+        lt_gc_end_veto(); /* of a collection whose end was kept from us */
+    }
     Py_RETURN_NONE;
 }

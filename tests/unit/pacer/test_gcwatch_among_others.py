@@ -136,6 +136,29 @@ def test_the_guard_lets_everything_else_through(in_request: ContextVar[Any], why
         gc.unfreeze()
 
 
+@pytest.mark.parametrize("kept", [False, True])
+def test_a_callback_removed_under_the_guard_leaves_nothing_frozen(in_request: ContextVar[Any], kept: bool) -> None:
+    removed: list[Any] = []
+
+    def remove(phase: str, _: dict[str, int]) -> None:
+        if phase == "start":
+            removed.extend(gc.callbacks if kept else ())
+            gc.callbacks[:] = [remove]
+
+    gc.collect()
+    frozen = gc.get_freeze_count()
+    core.gc_set_guard(ON)
+    gc.callbacks.append(remove)
+    try:
+        gc.collect()
+        if kept:  # it lives on
+            core.gc_set_guard(OFF)  # by whoever sees that it is not watched any more
+        assert gc.get_freeze_count() == pytest.approx(frozen, abs=20)
+    finally:
+        gc.callbacks.remove(remove)
+        gc.unfreeze()
+
+
 # Others
 
 
