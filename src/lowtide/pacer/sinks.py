@@ -57,6 +57,10 @@ class Descriptor:
                 sent += os.write(self._fd, data[sent:end])
             except BlockingIOError:
                 break
+            except OSError:
+                if not sent:
+                    raise
+                break  # what was taken must not be offered again; the error will be
         return sent
 
     def is_intact(self) -> bool:
@@ -107,9 +111,13 @@ class File:
             os.close(fd)
             self._path = f"{self._given_path}.{os.getpid()}"
             fd = _open_to_append(self._path)
-        own = Descriptor(fd)
-        if own.is_file and _is_cut(fd, self._path):
-            os.write(fd, b"\n")
+        try:
+            own = Descriptor(fd)
+            if own.is_file and _is_cut(fd, self._path):
+                os.write(fd, b"\n")
+        except OSError:  # such as a full disk; it is tried again and again
+            os.close(fd)
+            raise
         return fd, own
 
     def after_fork_in_child(self) -> None:
@@ -161,8 +169,9 @@ def _identity(fd: int) -> tuple[int, int]:
 
 
 def _open_to_append(path: str) -> int:
-    # Where nobody reads a named pipe, opening it should fail and not wait.
-    fd = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_NONBLOCK | os.O_CLOEXEC, 0o666)
+    # Where nobody reads a named pipe, opening it should fail and not wait; a terminal should not become ours.
+    flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_NONBLOCK | os.O_CLOEXEC | os.O_NOCTTY
+    fd = os.open(path, flags, 0o666)
     if fd >= FIRST_FD_OF_OURS:
         return fd
     try:

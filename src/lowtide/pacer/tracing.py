@@ -158,8 +158,13 @@ def trace(
     """
     if format not in FORMATS:
         raise SettingsError(f"format must be {' or '.join(map(repr, FORMATS))}, got {format!r}")
-    new = Trace(_sink(target), format)
-    new._begin()  # noqa: SLF001 - not before the target is known to be good
+    sink = _sink(target)
+    new = Trace(sink, format)
+    try:
+        new._begin()  # noqa: SLF001 - not before the target is known to be good
+    except BaseException:
+        sink.close()
+        raise
     return new
 
 

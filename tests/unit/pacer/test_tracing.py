@@ -4,8 +4,10 @@ import fcntl
 import gc
 import io
 import os
+import resource
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -237,6 +239,45 @@ def test_an_end_that_fails_is_one_warning_and_a_reader_that_left_none(
     assert all(line.startswith("lowtide: the gctrace cannot be written: ") for line in warnings)
     if end == "closed and taken":
         assert (tmp_path / "other").read_bytes() == b""
+
+
+@contextmanager
+def no_file_larger_than(size: int) -> Iterator[None]:
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size, before[1]))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+
+
+def test_a_disk_that_is_full_for_a_while_leaves_no_line_in_pieces(tmp_path: Path) -> None:
+    file = tmp_path / "gc.log"
+    with pacer.trace(file):
+        with no_file_larger_than(1000):
+            for _ in range(3):
+                collect(*[0] * 10)
+                watch.deliver()
+        assert file.stat().st_size == 1000
+    assert generations(file.read_text()) == [0] * 30
+
+
+def open_descriptors() -> set[str]:
+    return {path.name for path in Path("/proc/self/fd").iterdir()}
+
+
+def test_a_trace_that_cannot_begin_keeps_no_descriptor(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(_: object) -> None:
+        raise RuntimeError
+
+    (tmp_path / "cut").write_text("gc 1 @")
+    before = open_descriptors()
+    with no_file_larger_than(6), pytest.raises(OSError, match="File too large"):
+        pacer.trace(tmp_path / "cut")
+    monkeypatch.setattr(watch, "subscribe", refuse)  # as in a sub-interpreter
+    with pytest.raises(RuntimeError):
+        pacer.trace(tmp_path / "whole")
+    assert open_descriptors() == before
 
 
 def test_a_finalizer_that_runs_in_the_middle_of_a_line_breaks_no_line(tmp_path: Path) -> None:
