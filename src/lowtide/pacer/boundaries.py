@@ -58,7 +58,7 @@ class Request:
 
     def begin(self) -> None:
         """Count the request as in flight, unless it is a part of another one."""
-        if not _state.generation:
+        if not _state.generation or (self.active and self._generation == _state.generation):
             return
         outer = _current.get()
         if outer is None or not outer.active:
@@ -91,6 +91,12 @@ class Request:
 
     def __exit__(self, *_: object) -> None:
         self.end()
+
+    # Both are bound here because the interpreter's end takes a module's names away first.
+    def __del__(self, state: _State = _state, count: Callable[[int], int] = _count) -> None:
+        # Nobody will end it any more. Nothing is told, for this may be anywhere.
+        if self.active and self._generation == state.generation:
+            count(-1)
 
 
 request = Request

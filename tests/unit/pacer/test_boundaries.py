@@ -78,6 +78,25 @@ def test_ending_twice_counts_once(heard: list[Moment]) -> None:
     assert (in_flight(), heard) == (0, [Moment.SAFE])
 
 
+def test_beginning_twice_counts_once() -> None:
+    shared = request()
+    threads = [threading.Thread(target=shared.begin) for _ in range(3)]
+    for thread in threads:
+        thread.start()
+        thread.join()
+    assert in_flight() == 1
+    shared.end()
+    assert in_flight() == 0
+
+
+def test_a_request_that_ends_with_its_thread_only_is_in_flight_no_more(heard: list[Moment]) -> None:
+    thread = threading.Thread(target=lambda: request().begin())
+    thread.start()
+    thread.join()
+
+    assert (in_flight(), heard) == (0, [])  # a finalizer may run anywhere: it tells nobody
+
+
 def test_a_request_may_end_in_a_context_that_serves_another(heard: list[Moment]) -> None:
     mine, other = Request(), Request()
     mine.begin()
