@@ -128,7 +128,7 @@ class Cgroup(NamedTuple):
         return Pressure(some_percent, some_us / 1e6, full_percent, full_us / 1e6)
 
 
-_PRESSURE = re.compile(rb"some avg10=([\d.]+) .*total=(\d+)\nfull avg10=([\d.]+) .*total=(\d+)\s*")
+_PRESSURE = re.compile(rb"some avg10=(\d+\.?\d*) .*total=(\d{1,20})\nfull avg10=(\d+\.?\d*) .*total=(\d{1,20})\s*")
 
 
 def find_cgroup(root: str = "") -> Cgroup:
@@ -243,17 +243,17 @@ def _levels(version: int, folders: list[str]) -> tuple[Level, ...]:
 
 def _use(version: int, level: Level) -> CgroupMemory | None:
     name, prefix = ("memory.current", b"") if version == 2 else ("memory.usage_in_bytes", b"total_")
-    usage = _read(f"{level.folder}/{name}").strip()
-    if not usage.isdigit():
+    usage_bytes = _whole(_read(f"{level.folder}/{name}"))
+    if usage_bytes is None:
         return None
     stat = _read(f"{level.folder}/memory.stat")
     files = (_number(stat, prefix + field) for field in (b"inactive_file", b"active_file"))
-    return CgroupMemory(level.limit_bytes, int(usage), *files)
+    return CgroupMemory(level.limit_bytes, usage_bytes, *files)
 
 
 def _limit(file: str) -> int:
-    text = _read(file).strip()
-    return int(text) if text.isdigit() and int(text) < _UNLIMITED_BYTES else 0
+    limit_bytes = _whole(_read(file)) or 0
+    return limit_bytes if limit_bytes < _UNLIMITED_BYTES else 0
 
 
 def _pressure_file(root: str, folders: list[str]) -> str:
@@ -266,8 +266,13 @@ def _pressure_file(root: str, folders: list[str]) -> str:
 def _number(text: bytes, field: bytes) -> int:
     """Return the number beside a name in a file of `name number` lines; 0 without."""
     _, _, rest = (b"\n" + text).partition(b"\n" + field + b" ")
-    digits = rest[:20].split(b"\n")[0]
-    return int(digits) if digits.isdigit() else 0
+    return _whole(rest.partition(b"\n")[0]) or 0
+
+
+def _whole(text: bytes) -> int | None:
+    """Read a number of 64 bits; None where it is none."""
+    digits = text.strip()
+    return int(digits) if digits.isdigit() and len(digits) <= 20 else None
 
 
 def _read(file: str) -> bytes:
@@ -278,9 +283,9 @@ def _read(file: str) -> bytes:
 
 
 def _lines(file: str) -> list[str]:
-    # A path is bytes; what is no UTF-8 in it must come back as the same bytes.
-    with open(file, encoding="utf-8", errors="surrogateescape", newline="\n") as opened:
-        return [line for line in opened.read().split("\n") if line]
+    # A path is bytes, and must come back as the same ones.
+    with open(file, "rb") as opened:
+        return [line for line in os.fsdecode(opened.read()).split("\n") if line]
 
 
 def _unescape(text: str) -> str:

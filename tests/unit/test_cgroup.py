@@ -246,7 +246,7 @@ def test_files_that_cannot_be_read_mean_no_limit(tmp_path: Path) -> None:
     assert cgroup.reason == "the files of cgroup / cannot be read, or it does not control memory"
 
 
-@pytest.mark.parametrize("limit", ["", "lots", "-5", "1e9"])
+@pytest.mark.parametrize("limit", ["", "lots", "-5", "1e9", "9" * 5000])
 def test_a_limit_that_is_no_number_is_none(limit: str, tmp_path: Path) -> None:
     assert find_cgroup(lay_out(tmp_path, container_v2(limit=limit))).reason == "cgroup / has no memory limit"
 
@@ -292,8 +292,9 @@ def test_the_pressure_of_the_hierarchys_root_is_the_systems(tmp_path: Path) -> N
     assert not find_cgroup(root).has_own_pressure
 
 
-def test_a_kernel_that_does_not_tell_pressure_is_no_error(tmp_path: Path) -> None:
-    files = container_v2() | {"sys/fs/cgroup/memory.pressure": "", "proc/pressure/memory": ""}
+@pytest.mark.parametrize("text", ["", WAITING.replace("12.50", "1.2.3"), WAITING.replace("2500000", "9" * 5000)])
+def test_a_kernel_that_does_not_tell_pressure_is_no_error(text: str, tmp_path: Path) -> None:
+    files = container_v2() | {"sys/fs/cgroup/memory.pressure": text, "proc/pressure/memory": text}
 
     assert find_cgroup(lay_out(tmp_path, files)).pressure() is None
 

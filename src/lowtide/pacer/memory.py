@@ -1,5 +1,6 @@
 """Memory as the policy has to know it: what is resident, how much is allowed, what the C library keeps."""
 
+import operator
 import re
 
 from lowtide._cgroup import CgroupMemory, find_cgroup
@@ -54,6 +55,7 @@ def parse_limit(value: Limit) -> Limit:
         except SettingsError:
             expected = "a memory limit such as 900MiB, 90%, auto or off"
             raise SettingsError(f"expected {expected}, got {text[:40]!r}") from None
+    value = operator.index(value)
     if value < 1:
         raise SettingsError(f"memory_limit must be >= 1 byte, or off, got {value}")
     return value

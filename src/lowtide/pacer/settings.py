@@ -65,7 +65,7 @@ def parse_percent(text: str) -> Percent:
     digits = text.removesuffix("%")
     if text.lower() == OFF:
         return None
-    if not (digits.isascii() and digits.isdecimal()):
+    if not (digits.isascii() and digits.isdecimal() and len(digits) < 11):
         raise SettingsError(f"expected a whole number such as 100, or off, got {text[:40]!r}")
     return check_percent(int(digits))
 

@@ -8,6 +8,7 @@ import sys
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -85,6 +86,12 @@ def test_a_wrong_limit_is_named(value: Limit, complaint: str) -> None:
     with pytest.raises(SettingsError) as caught:
         parse_limit(value)
     assert str(caught.value) == complaint
+
+
+@pytest.mark.parametrize("value", [1.5e9, float("nan"), b"1MiB", []])
+def test_a_limit_that_is_no_whole_number_is_refused(value: Any) -> None:
+    with pytest.raises(TypeError):
+        parse_limit(value)
 
 
 @given(st.text(max_size=20))
