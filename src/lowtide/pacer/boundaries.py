@@ -7,6 +7,7 @@ it has ended: so a task that awaits is not in one, and a task that outlives its 
 import os
 import sys
 from collections.abc import Callable
+from contextlib import suppress
 from contextvars import Context, ContextVar
 from typing import Any
 
@@ -85,7 +86,8 @@ class Request:
             else:
                 # After the step that is running, with all that it has yet to send. The context is an empty one: a copy
                 # of this one would keep what the request has put there.
-                loop.call_soon(_pass, context=Context())
+                with suppress(Exception):  # a loop of the program's own make may refuse
+                    loop.call_soon(_pass, context=Context())
 
     __enter__ = begin
 

@@ -1,12 +1,14 @@
 """Where requests begin and end: who is in one, how many are in flight, and what the listener hears."""
 
 import asyncio
+import contextlib
 import contextvars
 import gc
 import os
 import sys
 import threading
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 
@@ -251,6 +253,22 @@ def test_in_a_loop_the_listener_hears_after_the_running_step(heard: list[Moment]
         assert heard == [Moment.SAFE]
 
     asyncio.run(main())
+
+
+def test_a_loop_that_takes_no_callback_does_not_fail_the_request(heard: list[Moment]) -> None:
+    class Loop(asyncio.SelectorEventLoop):
+        def call_soon(self, callback: Any, *args: Any, context: Any = None) -> asyncio.Handle:
+            if callback is boundaries._pass:
+                raise RuntimeError("not here")
+            return super().call_soon(callback, *args, context=context)
+
+    async def serve() -> str:
+        with request():
+            return "served"
+
+    with contextlib.closing(Loop()) as loop:
+        assert loop.run_until_complete(serve()) == "served"
+    assert (in_flight(), heard) == (0, [])
 
 
 def test_in_a_loop_the_listener_is_in_no_request() -> None:
