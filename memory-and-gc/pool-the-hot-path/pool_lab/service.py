@@ -16,6 +16,10 @@ class LabError(Exception):
     """The lab cannot go on; the text is for a person."""
 
 
+CPUS = os.sched_getaffinity(0)  # read before anything of the lab is bound to some of them
+SERVICE_CPU = min(CPUS) if len(CPUS) > 1 else None  # the load generator has the others
+
+
 @contextmanager
 def serving(
     variant: str,
@@ -36,12 +40,11 @@ def serving(
 
     Raises: LabError when it does not start or does not end in order.
     """
-    cpus = sorted(os.sched_getaffinity(0))
     options = {
         "variant": variant,
         "profile": str(profile or ""),
         "sample_interval": sample_interval,
-        "cpu": cpus[0] if len(cpus) > 1 else None,  # the load generator has the others
+        "cpu": SERVICE_CPU,
     }
     process = subprocess.Popen(
         [sys.executable, "-m", "pool_lab.serve", json.dumps(options)],
@@ -76,10 +79,9 @@ def serving(
 @contextmanager
 def load_generator_on_its_own_cpu() -> Iterator[None]:
     """Keep this process off the CPU that the service runs on."""
-    cpus = os.sched_getaffinity(0)
-    if len(cpus) > 1:
-        os.sched_setaffinity(0, cpus - {min(cpus)})
+    if SERVICE_CPU is not None:
+        os.sched_setaffinity(0, CPUS - {SERVICE_CPU})
     try:
         yield
     finally:
-        os.sched_setaffinity(0, cpus)
+        os.sched_setaffinity(0, CPUS)
