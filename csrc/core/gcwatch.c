@@ -362,6 +362,36 @@ static void end(int generation, PyObject *info) {
     }
 }
 
+/* Be the last in the list. The tick that is asked for at a collection's end would else run in the next callback that is
+ * written in Python, within the collection, where nothing can be done. The others keep their order, and each is called once:
+ * the collector passes over the one that takes our place, so it is called here. */
+static void stay_last(PyObject *const *args) {
+    if (lt_gc.collector == NULL || !lt_gc.collector->collecting || !PyList_Check(lt_gc.collector->callbacks)) {
+        return;
+    }
+    PyObject *list = lt_gc.collector->callbacks;
+    Py_ssize_t last = PyList_GET_SIZE(list) - 1, place = 0;
+    while (place < last && PyList_GET_ITEM(list, place) != lt_gc.callable) {
+        place++;
+    }
+    if (place >= last) {
+        return;
+    }
+    PyObject *ours = Py_NewRef(lt_gc.callable);
+    if (PyList_Append(list, ours) == 0 && PyList_SetSlice(list, place, place + 1, NULL) == 0) {
+        PyObject *next = Py_NewRef(PyList_GET_ITEM(list, place));
+        PyObject *result = PyObject_Vectorcall(next, args, 2, NULL);
+        if (result == NULL) {
+            PyErr_WriteUnraisable(next);
+        }
+        Py_XDECREF(result);
+        Py_DECREF(next);
+    } else {
+        PyErr_Clear();
+    }
+    Py_DECREF(ours);
+}
+
 /* What the collector calls: (phase, info). Never raises, whoever else calls it and with what. */
 static PyObject *on_collection(PyObject *self, PyObject *const *args, Py_ssize_t count) {
     (void)self;
@@ -371,6 +401,7 @@ static PyObject *on_collection(PyObject *self, PyObject *const *args, Py_ssize_t
         if (generation >= 0 && generation <= OLDEST) {
             if (PyUnicode_CompareWithASCIIString(args[0], "start") == 0) {
                 begin((int)generation);
+                stay_last(args);
             } else if (PyUnicode_CompareWithASCIIString(args[0], "stop") == 0) {
                 end((int)generation, args[1]);
             }

@@ -96,7 +96,7 @@ def test_a_request_that_ends_with_its_thread_only_is_in_flight_no_more(heard: li
     thread.start()
     thread.join()
 
-    assert (in_flight(), heard) == (0, [])  # a finalizer may run anywhere: it tells nobody
+    assert (in_flight(), heard) == (0, [])  # it may go anywhere: nobody is told
 
 
 def test_a_request_may_end_in_a_context_that_serves_another(heard: list[Moment]) -> None:
@@ -257,7 +257,7 @@ def test_in_a_loop_the_listener_hears_after_the_running_step(heard: list[Moment]
 
 def test_a_loop_that_takes_no_callback_does_not_fail_the_request(heard: list[Moment]) -> None:
     class Loop(asyncio.SelectorEventLoop):
-        def call_soon(self, callback: Any, *args: Any, context: Any = None) -> asyncio.Handle:
+        def call_soon(self, callback: Any, *args: Any, context: Any = None) -> asyncio.Handle:  # type: ignore[override]  # the rest is of no matter
             if callback is boundaries._pass:
                 raise RuntimeError("not here")
             return super().call_soon(callback, *args, context=context)

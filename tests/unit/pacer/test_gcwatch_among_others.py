@@ -43,6 +43,32 @@ def ticked(ticks: list[Any], *, patience_seconds: float = 5) -> None:
     assert len(ticks) > before
 
 
+def test_a_callback_in_python_that_comes_later_does_not_keep_the_tick_away() -> None:
+    heard: list[tuple[str, str]] = []
+    others = [
+        lambda phase, _info: heard.append(("first", phase)),
+        lambda phase, _info: heard.append(("second", phase)),
+        lambda phase, _info: heard.append(("third", phase)),
+    ]
+    ticks: list[int] = []
+    core.gc_set_tick(lambda: ticks.append(0))
+    before = len(records())
+    try:
+        gc.callbacks.extend(others)
+        gc.collect(0)
+        gc.collect(0)
+        order = [callback for callback in gc.callbacks if callback in others]
+        ticked(ticks)
+    finally:
+        for callback in others:
+            gc.callbacks.remove(callback)
+
+    assert order == others
+    names = ["first", "second", "third"]
+    assert heard[:12] == [(name, phase) for phase in ("start", "stop") * 2 for name in names]
+    assert len(records()) - before >= 3  # each collection once, though the watch was called twice at a start
+
+
 def test_the_tick_comes_on_the_main_thread_after_a_collection_and_not_in_one() -> None:
     ticks: list[tuple[threading.Thread, float, int]] = []
     Cycle(lambda: time.sleep(0.2))  # in which a tick would be due
