@@ -10,6 +10,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from contextvars import Context, ContextVar
 from typing import Any
+from weakref import ref
 
 from lowtide.pacer.reading import Moment
 
@@ -51,7 +52,7 @@ class Request:
     nobody watches.
     """
 
-    __slots__ = ("_generation", "active")
+    __slots__ = ("__weakref__", "_generation", "active")
 
     def __init__(self) -> None:
         self.active = False  # the core asks this, too
@@ -67,6 +68,7 @@ class Request:
             self._generation = _state.generation
             _current.set(self)
             _count(1)
+            _open.add(ref(self, _drop))
 
     def end(self) -> None:
         """Let the listener know that a request has ended; calling it again does nothing."""
@@ -79,6 +81,7 @@ class Request:
             return
         _state.ended += 1
         in_flight = _count(-1)
+        _open.discard(ref(self))
         if _state.listener is not None:
             loop = running_loop()
             if loop is None:
@@ -94,14 +97,18 @@ class Request:
     def __exit__(self, *_: object) -> None:
         self.end()
 
-    # Both are bound here because the interpreter's end takes a module's names away first.
-    def __del__(self, state: _State = _state, count: Callable[[int], int] = _count) -> None:
-        # Nobody will end it any more. Nothing is told, for this may be anywhere.
-        if self.active and self._generation == state.generation:
-            count(-1)
-
 
 request = Request
+
+# References to those that have begun here and not ended. A finalizer would run for every request, and an interrupt that
+# comes in a finalizer is lost.
+_open: set[ref[Request]] = set()
+
+
+def _drop(reference: ref[Request]) -> None:
+    """Count a request out that is gone without an end; nothing is told, for this may be anywhere."""
+    _open.discard(reference)
+    _count(-1)
 
 
 def step() -> None:
@@ -185,6 +192,7 @@ def _after_fork_in_child() -> None:
     # The threads that serve what was in flight are the parent's, and whoever forks within a request starts another job.
     _state.generation += 1
     _count(-_count(0))
+    _open.clear()
     current = _current.get()
     if current is not None:
         current.active = False
