@@ -95,11 +95,13 @@ class File:
     def __init__(self, path: str) -> None:
         self._path = self._given_path = os.path.abspath(path)  # the program may change its folder
         self._fd, self._own = self._open(self._path)
-        self._is_open = True
+        self._is_open, self._is_over = True, False
         self.is_shared = not self._own.is_file
 
     def send(self, data: bytes, patience_seconds: float) -> int:
         """Write to the file, opened again if a program that closes all descriptors has closed it."""
+        if self._is_over:  # by a finalizer, in the middle of this
+            return len(data)
         if not self._is_open or not self._own.is_intact():
             self._fd, self._own = self._open(self._path)
             self._is_open = True
@@ -123,11 +125,15 @@ class File:
     def after_fork_in_child(self) -> None:
         """Leave the file to the parent; the child's own one comes with its first line."""
         if not self.is_shared:
-            self.close()
+            self._let_go()
             self._path = f"{self._given_path}.{os.getpid()}"
 
     def close(self) -> None:
         """Close the file."""
+        self._is_over = True
+        self._let_go()
+
+    def _let_go(self) -> None:
         if self._is_open and self._own.is_intact():
             os.close(self._fd)
         self._is_open = False

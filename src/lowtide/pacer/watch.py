@@ -19,6 +19,8 @@ else:
 
 Listener = Callable[[list[Collection]], object]
 
+PATIENCE_SECONDS = 1.0
+
 
 class _Watch:
     def __init__(self) -> None:
@@ -48,12 +50,21 @@ class _Watch:
         self._heard[listener] = sum(_core.gc_totals()[0])
 
     def unsubscribe(self, listener: Listener) -> None:
-        """Tell `listener` what it has not heard yet, and no more; one that never subscribed is passed over."""
-        self.deliver()
-        self._heard.pop(listener, None)
-        if not self._heard and _import_error is None:
-            _core.gc_set_tick(None)
-            _core.gc_watch(False)
+        """Tell `listener` what it has not heard yet, and no more; one that never subscribed is passed over.
+
+        *Threads:* any. Where another delivers, it waits for the end of that; a second at most, lest both wait forever.
+        """
+        turn = self._turn
+        is_ours = turn.acquire(timeout=PATIENCE_SECONDS)
+        try:
+            self.deliver()
+            self._heard.pop(listener, None)
+            if not self._heard and _import_error is None:
+                _core.gc_set_tick(None)
+                _core.gc_watch(False)
+        finally:
+            if is_ours:
+                turn.release()
 
     def deliver(self) -> None:
         """Tell every listener what has happened since the last time.

@@ -262,6 +262,17 @@ def test_a_disk_that_is_full_for_a_while_leaves_no_line_in_pieces(tmp_path: Path
     assert generations(file.read_text()) == [0] * 30
 
 
+def test_a_trace_that_a_finalizer_closes_in_the_middle_of_a_line_stays_closed(tmp_path: Path) -> None:
+    before = open_descriptors()
+    trace = pacer.trace(tmp_path / "gc.log")
+    collect(0)
+    sink = trace._sink
+    sink.close()
+    assert sink.send(b"gc\n", 0) == 3
+    trace.close()
+    assert open_descriptors() == before
+
+
 def open_descriptors() -> set[str]:
     return {path.name for path in Path("/proc/self/fd").iterdir()}
 

@@ -138,6 +138,29 @@ def test_threads_that_deliver_at_the_same_time_tell_nothing_twice() -> None:
     assert listener.numbers == list(range(1, len(listener.numbers) + 1))
 
 
+def test_one_that_leaves_while_another_thread_delivers_hears_the_rest() -> None:
+    is_delivering, may_go_on = threading.Event(), threading.Event()
+
+    def slow(_: list[Collection]) -> None:
+        is_delivering.set()
+        may_go_on.wait(10)
+
+    listener = Listener()
+    watch.subscribe(slow)
+    watch.subscribe(listener.hear)
+    gc.collect(0)
+    thread = threading.Thread(target=watch.deliver)
+    thread.start()
+    is_delivering.wait(10)
+    threading.Timer(0.05, may_go_on.set).start()
+
+    watch.unsubscribe(listener.hear)
+
+    thread.join()
+    watch.unsubscribe(slow)
+    assert listener.numbers == [1]
+
+
 def test_a_forked_child_hears_of_its_own_collections_even_when_a_listener_has_forked() -> None:
     children: list[int] = []
     listener = Listener()
