@@ -116,6 +116,22 @@ def test_a_forked_child_goes_on_and_hands_back_on_its_own() -> None:
     )
 
 
+def test_what_a_child_shares_is_frozen_before_the_first_fork() -> None:
+    run(
+        program(
+            """
+            pacer.start()
+            base = [[] for _ in range(50_000)]
+            if os.fork() == 0:
+                os._exit(gc.get_freeze_count() < 50_000)
+            assert os.wait()[1] == 0
+            pacer.stop()
+            assert gc.get_freeze_count() < 50_000
+            """
+        )
+    )
+
+
 @pytest.mark.parametrize("how", ["gc.collect()", "serve(0.02)"])
 def test_a_fork_in_the_middle_of_a_collection(how: str) -> None:
     run(

@@ -58,6 +58,8 @@ class Freezing:
         """Tell whether the program has warmed up and nothing is frozen yet."""
         if self.is_warm:
             return False
+        if reading.moment is Moment.FORK:
+            return True
         rested = self._first_rest_seconds
         return reading.requests_ended >= WARM_REQUESTS or (rested is not None and now_seconds - rested >= WARM_SECONDS)
 

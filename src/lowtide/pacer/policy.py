@@ -20,7 +20,7 @@ DRAIN_SHARE, TIGHT_DRAIN_SHARE = 0.05, 0.25
 CONFIRM_SECONDS = 1.0  # an act of which nothing is heard for so long did not happen
 LOOK_SECONDS = 1.0  # between two looks at the clock, after the first freeze
 
-IN_REQUEST, BUSY, SAFE, IDLE = Moment
+IN_REQUEST, BUSY, SAFE, IDLE, FORK = Moment
 YOUNG_ACTS = (Act.YOUNG, Act.MIDDLE)  # CPython would collect these itself, and in a request: no time of the pacer's
 FULL_ACTS = (Act.FULL, Act.FREEZE, Act.AUDIT)
 
@@ -214,6 +214,9 @@ class Policy:
             return None
         self._asked = None
         may_collect = r.is_enabled and self._thresholds.wanted[0] > 0 and not self._thresholds.is_lent
+        if r.moment is FORK:
+            # A collection writes to every object that it looks at; in a child each would be copied.
+            return self._full(r) if may_collect and not self._freezing.is_warm else None
         decision = self._hold_limit(r, may_collect=may_collect)
         if decision is None and may_collect:
             decision = self._full(r) or self._young(r)
@@ -246,7 +249,7 @@ class Policy:
         is_urgent = is_tight
         if is_first:
             act, reason = Act.FREEZE, "the program has warmed up"
-            is_urgent = r.moment is SAFE or r.moment is IDLE
+            is_urgent = r.moment in (SAFE, IDLE, FORK)
         elif is_tight and freezing.is_audit_due(self._clock, is_tight=True):
             act, reason = Act.AUDIT, "memory is tight, and what is frozen may be garbage"
         elif growth.is_due(grown_blocks) or self._limit.is_eaten(growth.growth_ratio):

@@ -298,7 +298,12 @@ def _end_with_the_process() -> None:
     if not _process.is_registered:
         _process.is_registered = True
         atexit.register(stop)
-        os.register_at_fork(after_in_child=_after_fork_in_child)
+        os.register_at_fork(before=_before_fork, after_in_child=_after_fork_in_child)
+
+
+def _before_fork() -> None:
+    if _process.pacer is not None and _process.pacer.controller is not None:
+        _process.pacer.controller.ask(Moment.FORK)
 
 
 def _after_fork_in_child() -> None:

@@ -13,6 +13,7 @@ class Moment(Enum):
     BUSY = "busy"  # it does not, but requests are in flight
     SAFE = "safe point"  # a request or step has just ended, and none is in flight
     IDLE = "idle"  # the program waits, for `idle_seconds` more as far as can be told
+    FORK = "before a fork"  # what is in memory now, the child will share
 
 
 class Memory(NamedTuple):

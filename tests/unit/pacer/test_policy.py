@@ -82,6 +82,15 @@ def test_half_a_second_after_the_first_rest_will_do_as_well() -> None:
     assert desk.act(after=0.6) is Act.FREEZE
 
 
+def test_what_a_child_will_share_is_frozen_before_the_first_fork_and_only_then() -> None:
+    desk = Desk()
+    decision = desk.ask(moment=Moment.FORK)
+
+    assert decision.act is Act.FREEZE
+    desk.collected(decision)
+    assert desk.act(moment=Moment.FORK, blocks=10_000_000) is QUIET
+
+
 def test_a_program_that_never_rests_is_frozen_outside_a_request_after_a_minute() -> None:
     desk = Desk()
     assert desk.act(moment=Moment.BUSY, requests_ended=200) is QUIET
