@@ -42,6 +42,7 @@ def folder(tmp_path: Path) -> Path:
         (["run"], "missing argument"),
         (["run", "--bad", "program.py"], "--bad"),
         (["run", "gone.py"], "script 'gone.py' does not exist"),
+        (["run", "--pacer", "act", "x.py"], "script 'act' does not exist; the pacer's mode is given with: --pacer=act"),
         (["run", "gunicorn"], "script 'gunicorn' does not exist; a module is run with: lowtide run -m gunicorn"),
         (["run", "-m"], "expected a module after -m, got nothing"),
         (["run", "--heap-interval", "0", "program.py"], "sample_interval must be >= 1 byte, got 0"),

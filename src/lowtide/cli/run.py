@@ -150,7 +150,10 @@ def _check_program(program: tuple[str, ...]) -> None:
         if len(program) == 1:
             raise SettingsError(f"expected {'a module' if name == '-m' else 'code'} after {name}, got nothing")
     elif name != "-" and name[:2] not in ("-m", "-c") and not Path(name).exists():
-        hint = f"; a module is run with: lowtide run -m {name}" if name.isidentifier() else ""
+        if name in MODES:
+            hint = f"; the pacer's mode is given with: --pacer={name}"
+        else:
+            hint = f"; a module is run with: lowtide run -m {name}" if name.isidentifier() else ""
         raise SettingsError(f"script {name!r} does not exist{hint}")
 
 
