@@ -59,9 +59,13 @@ def process_state() -> dict[str, Any]:
     }
 
 
+def callbacks_of_pools() -> int:
+    return sum(str(getattr(callback, "__module__", "")) == "lowtide._pool" for callback in gc.callbacks)
+
+
 @pytest.fixture(autouse=True)
 def _leaves_the_process_as_it_was() -> Iterator[None]:
-    before = process_state()
+    before, pools_before = process_state(), callbacks_of_pools()
     yield
     # A thread that was told to end may need a moment for it.
     patience = time.monotonic() + 2
@@ -73,4 +77,5 @@ def _leaves_the_process_as_it_was() -> Iterator[None]:
     if after["pacer"] != before["pacer"] == "off":
         sys.modules["lowtide.pacer.process"].stop()
     changed = {key: (before.get(key), after.get(key)) for key in before | after if before.get(key) != after.get(key)}
+    assert callbacks_of_pools() >= pools_before, "the test has taken the pools' callback away, and they would not age"
     assert not changed, f"the test left the process changed (before, after): {changed}"

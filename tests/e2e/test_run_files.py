@@ -201,7 +201,7 @@ def test_a_program_may_use_the_profiler_itself_meanwhile(tmp_path: Path) -> None
             """
             from lowtide import heap
             heap.start(sample_interval=1)
-            held = [bytes(1000) for _ in range(100)]
+            held = [bytes(100_000) for _ in range(100)]
             heap.stop()
             print(heap.snapshot().top(1)[0].name, heap.is_active())
             """,

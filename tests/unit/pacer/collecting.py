@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from lowtide.pacer import boundaries
 from lowtide.pacer.record import Collection
 
 core = pytest.importorskip("lowtide._core", reason="the extension is not built")
@@ -41,6 +42,11 @@ def last() -> Collection:
     return records()[-1]
 
 
+def give_the_variable_back() -> None:
+    """Let the core look at the boundaries' variable again, which they tell it once."""
+    core.gc_set_request_variable(boundaries._current if boundaries._state.generation else None)
+
+
 @contextlib.contextmanager
 def watched() -> Iterator[None]:
     """Watch from record 1 on, with no collections but those that are asked for."""
@@ -53,7 +59,7 @@ def watched() -> Iterator[None]:
     finally:
         core.gc_watch(OFF)
         core.gc_set_tick(None)
-        core.gc_set_request_variable(None)
+        give_the_variable_back()
         core.gc_set_guard(OFF)
         core.gc_set_watchdog(0, (700, 10, 10))
         core.gc_announce("", 0, 0)
@@ -71,6 +77,7 @@ def requesting() -> Iterator[ContextVar[Any]]:
         yield variable
     finally:
         variable.reset(token)
+        give_the_variable_back()
 
 
 @contextlib.contextmanager

@@ -173,6 +173,7 @@ def test_a_callback_removed_under_the_guard_leaves_nothing_frozen(in_request: Co
 
     gc.collect()
     frozen = gc.get_freeze_count()
+    others = [each for each in gc.callbacks if getattr(each, "__module__", "") != "lowtide._core"]
     core.gc_set_guard(ON)
     gc.callbacks.append(remove)
     try:
@@ -181,7 +182,7 @@ def test_a_callback_removed_under_the_guard_leaves_nothing_frozen(in_request: Co
             core.gc_set_guard(OFF)  # by whoever sees that it is not watched any more
         assert gc.get_freeze_count() == pytest.approx(frozen, abs=20)
     finally:
-        gc.callbacks.remove(remove)
+        gc.callbacks[:] = others
         gc.unfreeze()
 
 
@@ -204,7 +205,7 @@ def test_watching_twice_is_watching_once_and_begins_anew_after_a_stop() -> None:
 
 
 def test_a_cleared_list_is_noticed_and_watching_can_go_on() -> None:
-    others = [each for each in gc.callbacks if getattr(each, "__name__", "") != "on_collection"]
+    others = [each for each in gc.callbacks if getattr(each, "__module__", "") != "lowtide._core"]
     gc.collect(0)
     gc.callbacks.clear()
     assert not core.gc_is_watched()
