@@ -26,6 +26,11 @@ def watch_and_be_thrown_out() -> None:
     gc.callbacks.clear()
 
 
+def look_elsewhere_for_requests() -> None:
+    core.gc_set_request_variable(ContextVar("v"))
+    give_the_variable_back()
+
+
 def collect() -> None:
     core.gc_announce("idle", 1, 2)
     gc.collect(0)
@@ -84,7 +89,7 @@ ENTRIES: dict[str, list[Callable[[], object]]] = {
     "gc_set_tick": [lambda: (core.gc_set_tick(bool), core.gc_set_tick(None)), lambda: core.gc_set_tick(1)],
     "gc_request": [lambda: (core.gc_request(1), core.gc_request(-1)), lambda: core.gc_request(2**31)],
     "gc_set_request_variable": [
-        lambda: (core.gc_set_request_variable(ContextVar("v")), give_the_variable_back()),
+        look_elsewhere_for_requests,
         lambda: core.gc_set_request_variable("v"),
     ],
     "gc_set_watchdog": [
