@@ -70,7 +70,9 @@ def test_acting_leaves_no_automatic_full_collection(tmp_path: Path) -> None:
 
     assert (done.returncode, own_lines(done.stderr)) == (0, [])
     collections = record.parse(file.read_text()).collections
-    assert [c for c in collections if c.cause == "full"] == []
+    # What comes after the last one of the pacer is CPython's again: it has handed back at exit.
+    end = max(c.number for c in collections if c.cause in record.OWN_CAUSES)
+    assert [c for c in collections if c.cause == "full" and c.number < end] == []
     own_full = [c for c in collections if c.generation == 2 and c.cause in record.OWN_CAUSES]
     assert own_full
     assert not any(c.in_request for c in own_full)

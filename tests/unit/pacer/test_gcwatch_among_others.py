@@ -180,7 +180,7 @@ def test_a_callback_removed_under_the_guard_leaves_nothing_frozen(in_request: Co
         gc.collect()
         if kept:  # it lives on
             core.gc_set_guard(OFF)  # by whoever sees that it is not watched any more
-        assert gc.get_freeze_count() == pytest.approx(frozen, abs=20)
+        assert gc.get_freeze_count() <= frozen + 20  # less on 3.12, where CPython's own come back when it meets them
     finally:
         gc.callbacks[:] = others
         gc.unfreeze()
