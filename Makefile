@@ -30,7 +30,7 @@ help: ## list the commands
 	  /^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
 
 .PHONY: test
-test: $(VENV)/ready ## run the fast suite (about 3 minutes)
+test: $(VENV)/ready ## run the fast suite (about 5 minutes)
 	$(PY) -m pytest -q -n 2 --dist loadgroup -m "not slow and not browser and not kernel" $(ARGS)
 
 .PHONY: check
