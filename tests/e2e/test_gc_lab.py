@@ -82,6 +82,7 @@ def test_an_annotation_that_lowtide_would_not_write_fails_the_check(copy: Path) 
     assert "leak.explained.txt must be what `lowtide pacer explain` says" in sentence
 
 
+@pytest.mark.slow
 def test_the_simulator_is_compared_with_what_each_policy_took(tmp_path: Path) -> None:
     done = run_lab("pairs", "--quick", "--workload", "cycles", "--out", str(tmp_path))
 
