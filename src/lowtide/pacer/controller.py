@@ -150,6 +150,8 @@ class Controller:
             warn_once(f"the pacer: {decision.reason}")
         # A finalizer may have stopped us, or forked, and this is the child: then what was decided is no more.
         if self.is_acting and self.policy is policy:
+            if reading.memory:
+                self.memory.lease.stand_down(reading.now_seconds + policy.limit_rest_seconds())
             idle.wanted = self._blocks >= decision.goal_blocks or not self._has_begun
             if decision.thresholds != gc.get_threshold():
                 self._own = decision.thresholds

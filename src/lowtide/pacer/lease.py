@@ -17,6 +17,7 @@ from typing import NamedTuple
 # A worker that does not ask any more has ended, is stuck, or idles: the others do not wait for it.
 FRESH_SECONDS = 5.0
 MAX_WORKERS = 64
+_NONE = -1  # bytes that a worker which stands down would give back: less than any other
 
 
 class _Worker(NamedTuple):
@@ -59,15 +60,14 @@ class Lease:
         Returns: whether it may act until it asks again.
         *Cost:* about 30 µs; it never waits.
         """
-        if now_seconds < self._stands_down_until:
-            return False
         file = self._open("limit")
         if file is None:
             return True
         pid = os.getpid()
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            return _enter(file, private_bytes, pid, now_seconds)
+            is_candidate = now_seconds >= self._stands_down_until
+            return _enter(file, private_bytes if is_candidate else _NONE, pid, now_seconds)
         except BlockingIOError:
             return False  # another one is asking
         except OSError as error:
@@ -77,7 +77,7 @@ class Lease:
             _close(file, pid)
 
     def stand_down(self, until_seconds: float) -> None:
-        """Leave the limit to the others until then: what this worker can do has helped nothing."""
+        """Leave the limit to the others until then, from the next `ask` on: what this worker can do has not helped."""
         self._stands_down_until = until_seconds
 
     @contextmanager
@@ -133,7 +133,8 @@ def _enter(file: int, private_bytes: int, pid: int, now_seconds: float) -> bool:
         if worker.pid != pid and 0 <= now_seconds - worker.asked_seconds < FRESH_SECONDS and _is_alive(worker.pid)
     ]
     is_larger = all((private_bytes, pid) > (other.private_bytes, other.pid) for other in others)
-    me = _Worker(private_bytes, pid, now_seconds, is_larger and not any(other.is_leading for other in others))
+    is_free = private_bytes != _NONE and not any(other.is_leading for other in others)
+    me = _Worker(private_bytes, pid, now_seconds, is_larger and is_free)
     kept = sorted([me, *others], key=lambda worker: (worker.is_leading, worker), reverse=True)[:MAX_WORKERS]
     os.pwrite(file, b"".join(_WORKER.pack(*worker) for worker in kept), 0)
     os.ftruncate(file, _WORKER.size * len(kept))

@@ -95,6 +95,10 @@ class Limit:
     def is_over(self) -> bool:
         return self._over_seconds is not None
 
+    def rest_seconds(self, now_seconds: float) -> float:
+        """Return how long nothing will be tried, once given up."""
+        return max(0.0, self._next_round_seconds - now_seconds) if self.has_given_up else 0.0
+
     def is_urgent(self, now_seconds: float) -> bool:
         """Tell whether memory has been over its limit for long."""
         return self._over_seconds is not None and now_seconds - self._over_seconds >= URGENT_SECONDS
@@ -121,6 +125,8 @@ class Limit:
             self.limit_bytes = memory.limit_bytes
             self._begin_anew()
         if not memory.limit_bytes or not memory.is_leader:
+            if memory.limit_bytes - memory.working_set_bytes >= EASY_HEADROOM * memory.limit_bytes:
+                self._begin_anew()  # others may have helped where this worker could not
             self.headroom_bytes = None
             self.is_tight = False
             self._anchor = self._over_seconds = None

@@ -128,6 +128,10 @@ class Policy:
         self._wake()
         return previous
 
+    def limit_rest_seconds(self) -> float:
+        """Return how long others of the cgroup may act for the limit, for this process will not."""
+        return self._limit.rest_seconds(self._clock)
+
     def status(self) -> PolicyStatus:
         return PolicyStatus(
             is_acting=self._release is None,

@@ -38,6 +38,10 @@ class Script:
         self.status = Policy(STOCK).status
         self.asked: list[Reading] = []
         self.heard: list[Any] = []
+        self.rest_seconds = 0.0
+
+    def limit_rest_seconds(self) -> float:
+        return self.rest_seconds
 
     def decide(self, reading: Reading) -> Decision:
         self.asked.append(reading)
@@ -264,6 +268,17 @@ def test_pressure_empties_the_pools_and_calls_everybody(capsys: pytest.CaptureFi
     assert not called[-1]
     assert script.heard.count(("pressured", True)) == 3
     assert capsys.readouterr().err.count("raised ZeroDivisionError: division by zero") == 1
+
+
+def test_while_it_has_given_up_on_the_limit_its_turn_is_the_other_workers() -> None:
+    script = acting()
+    memory = the_controller().memory
+    script.rest_seconds = 60.0
+    memory._read_at = float("-inf")  # time for a reading
+    pacer.step()
+
+    assert not memory.lease.ask(1, time.monotonic())
+    assert memory.lease.ask(1, time.monotonic() + 60)
 
 
 def test_a_trim_is_reported() -> None:

@@ -205,6 +205,16 @@ def test_one_that_stands_down_leaves_the_limit_to_the_others_until_then(hire: Hi
     assert not lease.ask(200, 20.0)  # the other one acts now
 
 
+def test_one_that_acts_and_stands_down_leaves_its_turn_with_its_next_question(hire: Hire, lease: Lease) -> None:
+    other = hire()
+    assert lease.ask(200, 10.0)
+    lease.stand_down(20.0)
+    assert other("ask 100 10.1") == "False"
+
+    assert not lease.ask(200, 10.2)
+    assert other("ask 100 10.3") == "True"
+
+
 def test_a_forked_child_asks_for_itself(hire: Hire) -> None:
     parent = hire()
 

@@ -62,6 +62,24 @@ def test_having_given_up_it_tries_once_a_minute() -> None:
     assert acts.count(Act.PRESSURE) in range(7, 10)
 
 
+def test_having_given_up_it_leaves_the_limit_to_others_until_its_next_round() -> None:
+    desk = warm()
+    assert desk.policy.limit_rest_seconds() == 0
+    while not desk.policy.status().unreclaimable_bytes:
+        answer(desk, 1010)
+    assert desk.policy.limit_rest_seconds() == 60
+    desk.over(1010, is_leader=False)
+    assert 58 < desk.policy.limit_rest_seconds() < 59
+
+
+def test_headroom_that_another_worker_has_made_ends_the_giving_up() -> None:
+    desk = warm()
+    while not desk.policy.status().unreclaimable_bytes:
+        answer(desk, 1010)
+    desk.over(750, is_leader=False)
+    assert desk.policy.limit_rest_seconds() == 0
+
+
 def test_memory_that_falls_below_the_limit_ends_the_giving_up() -> None:
     desk = warm()
     for _ in range(10):
