@@ -35,6 +35,15 @@ bool lt_gc_copy(uint64_t number, lt_gc_record *record, char *caller) {
     return true;
 }
 
+Py_ssize_t lt_gc_place_in(PyObject *list) {
+    for (Py_ssize_t i = 0; i < PyList_GET_SIZE(list); i++) {
+        if (PyList_GET_ITEM(list, i) == lt_gc.callable) {
+            return i;
+        }
+    }
+    return -1;
+}
+
 void lt_gc_begin_anew(void) {
     lt_gc.last = 0;
     lt_gc.began_ns = lt_gc_now_ns();
@@ -135,12 +144,10 @@ static bool is_in_request(void) {
 /* What the callbacks before ours may have taken off the youngest count since CPython chose: those in Python free objects. */
 static int slack(const lt_gc_record *r) {
     PyObject *list = lt_gc.collector->callbacks;
-    for (Py_ssize_t i = 0; list != NULL && i < PyList_GET_SIZE(list); i++) {
-        PyObject *callback = PyList_GET_ITEM(list, i);
-        if (callback == lt_gc.callable) {
-            break;
-        }
-        if (!PyCFunction_CheckExact(callback)) {
+    Py_ssize_t before = list != NULL ? lt_gc_place_in(list) : 0;
+    before = before < 0 ? PyList_GET_SIZE(list) : before; /* somebody in it calls us */
+    for (Py_ssize_t i = 0; i < before; i++) {
+        if (!PyCFunction_CheckExact(PyList_GET_ITEM(list, i))) {
             return r->thresholds[0] / 16;
         }
     }
@@ -362,23 +369,22 @@ static void end(int generation, PyObject *info) {
     }
 }
 
-/* Be the last in the list. The tick that is asked for at a collection's end would else run in the next callback that is
- * written in Python, within the collection, where nothing can be done. The others keep their order, and each is called once:
- * the collector passes over the one that takes our place, so it is called here. */
-static void stay_last(PyObject *const *args) {
+/* Be the last in the list: true when we were not, and are called once more for this start. The tick that is asked for at a
+ * collection's end would else run in the next callback that is written in Python, within the collection, where nothing can be
+ * done. The others keep their order, and each is called once: the collector passes over the one that takes our place, so it is
+ * called here. */
+static bool stay_last(PyObject *const *args) {
     if (lt_gc.collector == NULL || !lt_gc.collector->collecting || !PyList_Check(lt_gc.collector->callbacks)) {
-        return;
+        return false;
     }
     PyObject *list = lt_gc.collector->callbacks;
-    Py_ssize_t last = PyList_GET_SIZE(list) - 1, place = 0;
-    while (place < last && PyList_GET_ITEM(list, place) != lt_gc.callable) {
-        place++;
-    }
-    if (place >= last) {
-        return;
+    Py_ssize_t place = lt_gc_place_in(list);
+    if (place < 0 || place == PyList_GET_SIZE(list) - 1) {
+        return false;
     }
     PyObject *ours = Py_NewRef(lt_gc.callable);
-    if (PyList_Append(list, ours) == 0 && PyList_SetSlice(list, place, place + 1, NULL) == 0) {
+    bool has_moved = PyList_Append(list, ours) == 0 && PyList_SetSlice(list, place, place + 1, NULL) == 0;
+    if (has_moved) {
         PyObject *next = Py_NewRef(PyList_GET_ITEM(list, place));
         PyObject *result = PyObject_Vectorcall(next, args, 2, NULL);
         if (result == NULL) {
@@ -390,6 +396,7 @@ static void stay_last(PyObject *const *args) {
         PyErr_Clear();
     }
     Py_DECREF(ours);
+    return has_moved;
 }
 
 /* What the collector calls: (phase, info). Never raises, whoever else calls it and with what. */
@@ -400,8 +407,9 @@ static PyObject *on_collection(PyObject *self, PyObject *const *args, Py_ssize_t
         Py_ssize_t generation = field(args[1], lt_gc.generation);
         if (generation >= 0 && generation <= OLDEST) {
             if (PyUnicode_CompareWithASCIIString(args[0], "start") == 0) {
-                begin((int)generation);
-                stay_last(args);
+                if (!stay_last(args)) {
+                    begin((int)generation);
+                }
             } else if (PyUnicode_CompareWithASCIIString(args[0], "stop") == 0) {
                 end((int)generation, args[1]);
             }

@@ -73,6 +73,9 @@ extern __attribute__((visibility("hidden"))) lt_gc_watch lt_gc;
 
 int64_t lt_gc_now_ns(void);
 
+/* Where in gc.callbacks our callable is; -1 where it is not. */
+Py_ssize_t lt_gc_place_in(PyObject *list);
+
 /* Copy the record with this number and its caller. False when it has been overwritten, or is still to come. */
 bool lt_gc_copy(uint64_t number, lt_gc_record *record, char *caller);
 

@@ -83,15 +83,6 @@ static PyObject *callbacks(void) {
     return NULL;
 }
 
-static Py_ssize_t place_in(PyObject *list) {
-    for (Py_ssize_t i = 0; i < PyList_GET_SIZE(list); i++) {
-        if (PyList_GET_ITEM(list, i) == lt_gc.callable) {
-            return i;
-        }
-    }
-    return -1;
-}
-
 PyObject *lt_gc_switch(PyObject *module, PyObject *on) {
     static bool is_wanted;
     (void)module;
@@ -103,13 +94,12 @@ PyObject *lt_gc_switch(PyObject *module, PyObject *on) {
     if (list == NULL) {
         return NULL;
     }
-    Py_ssize_t place = place_in(list);
+    Py_ssize_t place = lt_gc_place_in(list);
     int status = 0;
     if (wanted && !is_wanted) {
         lt_gc_begin_anew();
     }
     if (wanted && place < 0) {
-        /* Last: a tick that is asked for then does not run in another callback, within the collection. */
         lt_gc.is_open = false;
         PyObject *callable = lt_gc_new_callable();
         status = callable != NULL ? PyList_Append(list, callable) : -1;
@@ -132,7 +122,7 @@ PyObject *lt_gc_is_watched(PyObject *module, PyObject *unused) {
         return NULL;
     }
     PyObject *list = callbacks();
-    bool is_watched = list != NULL && place_in(list) >= 0;
+    bool is_watched = list != NULL && lt_gc_place_in(list) >= 0;
     PyErr_Clear();
     Py_XDECREF(list);
     return PyBool_FromLong(is_watched);

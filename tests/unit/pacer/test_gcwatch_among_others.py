@@ -69,6 +69,19 @@ def test_a_callback_in_python_that_comes_later_does_not_keep_the_tick_away() -> 
     assert len(records()) - before >= 3  # each collection once, though the watch was called twice at a start
 
 
+def test_an_announced_collection_keeps_its_cause_when_a_callback_was_added_behind_ours() -> None:
+    def later(_phase: str, _info: dict[str, int]) -> None:
+        pass
+
+    core.gc_announce("idle", 12_345, 777)
+    gc.callbacks.append(later)
+    try:
+        gc.collect(0)
+    finally:
+        gc.callbacks.remove(later)
+    assert (last().cause, last().predicted_ns) == ("idle", 12_345)
+
+
 def test_the_tick_comes_on_the_main_thread_after_a_collection_and_not_in_one() -> None:
     ticks: list[tuple[threading.Thread, float, int]] = []
     Cycle(lambda: time.sleep(0.2))  # in which a tick would be due
