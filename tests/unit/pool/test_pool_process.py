@@ -227,8 +227,11 @@ _interpreters.destroy(second)
 
 
 def test_interpreters_work_side_by_side() -> None:
-    """From 3.12 on each has a GIL of its own. They are made one after another: CPython 3.12.1 crashes, with no lowtide in it,
-    when interpreters import side by side under the debug allocator."""
+    """From 3.12 on each has a GIL of its own.
+
+    They are made one after another: when interpreters import side by side under the debug allocator, CPython 3.12.1
+    crashes of itself.
+    """
     run(
         f"PATH, WORK = {PATH!r}, {WORK!r}\n"
         + INTERPRETERS
@@ -237,9 +240,9 @@ import threading
 BUSY = "for _ in range(30_000):\\n    with pool.lease():\\n        pool.put(pool.get())\\ngc.collect()"
 interpreters = [in_interpreter(WORK) for _ in range(4)]
 failures = []
-threads = [
-    threading.Thread(target=lambda made=made: failures.append(_interpreters.run_string(made, BUSY))) for made in interpreters
-]
+def work(interpreter):
+    failures.append(_interpreters.run_string(interpreter, BUSY))
+threads = [threading.Thread(target=work, args=(interpreter,)) for interpreter in interpreters]
 for thread in threads:
     thread.start()
 for thread in threads:
