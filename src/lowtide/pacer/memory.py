@@ -108,8 +108,7 @@ class MemoryReader:
             self._resolve(now_seconds)
         rss = rss_bytes(f"{self._root}/proc")
         container = self._container()
-        working_set_bytes = container.working_set_bytes if container else rss
-        limit_bytes = self._limit_bytes(container)
+        working_set_bytes, limit_bytes = self._in_use(container, rss)
         is_near = 0 < NEAR * limit_bytes < working_set_bytes
         private = private_bytes(f"{self._root}/proc")
         if not in_request:
@@ -122,6 +121,13 @@ class MemoryReader:
             is_leader=not (is_near and container) or self.lease.ask(private, now_seconds),
             stall_share=self._read_stall_share(now_seconds),
         )
+
+    def in_use(self) -> tuple[int, int]:
+        """Return the bytes that count against the limit now, and the limit; 0 where there is none.
+
+        *Threads:* any.
+        """
+        return self._in_use(self._container(), rss_bytes(f"{self._root}/proc"))
 
     def trim(self) -> int:
         """Give the free memory that the C library keeps back to the system.
@@ -166,11 +172,12 @@ class MemoryReader:
         """Read the cgroup where a limit holds for it."""
         return None if self.cgroup.reason else self.cgroup.memory()
 
-    def _limit_bytes(self, container: CgroupMemory | None) -> int:
+    def _in_use(self, container: CgroupMemory | None, rss: int) -> tuple[int, int]:
+        working_set_bytes = container.working_set_bytes if container else rss
         if isinstance(self.limit, str):
-            return int(_share(self.limit) * container.limit_bytes) if container else 0
+            return working_set_bytes, int(_share(self.limit) * container.limit_bytes) if container else 0
         size_bytes = self.limit or 0
-        return min(size_bytes, container.limit_bytes) if container else size_bytes
+        return working_set_bytes, min(size_bytes, container.limit_bytes) if container else size_bytes
 
     def _read_stall_share(self, now_seconds: float) -> float:
         seconds = now_seconds - self._stall_read_at

@@ -36,6 +36,7 @@ class Status(NamedTuple):
         goal_blocks: live blocks at which the next full collection is due; 0 while unknown.
         frozen: objects that the pacer has set aside.
         collections: how many it has run, by cause.
+        unreclaimable_bytes: in use when nothing helped against the memory limit any more; 0 unless it gave up on it.
         throttled: how often it put one off, because it had taken its share of the time.
         released: why it has handed the collector back to CPython; "" while it has not.
         advice: automatic full collections; what those in requests took, acting saves.
@@ -49,6 +50,7 @@ class Status(NamedTuple):
     goal_blocks: int = 0
     frozen: int = 0
     collections: dict[str, int] = {}  # noqa: RUF012 - an empty one is nobody's to change
+    unreclaimable_bytes: int = 0
     throttled: int = 0
     released: str = ""
     advice: Advice = Advice()
@@ -77,7 +79,8 @@ class _Pacer:
                 self.mode = "advise"
                 warn_once(f"the pacer only observes: it cannot steer the collector of CPython {sys.version.split()[0]}")
                 return
-            _warn_if_over(self.memory.limit)
+            self.memory.read(monotonic())
+            self.warn_if_over()
             self.controller = Controller(self.percent, self.memory)
             boundaries.listen(self.controller.ask)
             idle.adopt_running_loop()  # further ones as they are met
@@ -105,7 +108,14 @@ class _Pacer:
     def set_limit(self, limit: Limit) -> None:
         self.memory.set_limit(limit)
         if self.controller is not None:
-            _warn_if_over(limit)
+            self.warn_if_over()
+
+    def warn_if_over(self) -> None:
+        used_bytes, allowed_bytes = self.memory.in_use()
+        if 0 < allowed_bytes < used_bytes:
+            used, allowed = format_bytes(used_bytes), format_bytes(allowed_bytes)
+            fixed = format_bytes(self.memory.unreclaimable_bytes())
+            warn_once(f"memory_limit: {used} are in use already, {allowed} are allowed; {fixed} cannot be given back")
 
     def guard(self, on: bool) -> None:
         if self.controller is not None:
@@ -268,6 +278,7 @@ def status() -> Status:
         goal_blocks=policy.goal_blocks,
         frozen=controller.frozen,
         collections=dict(controller.collections),
+        unreclaimable_bytes=policy.unreclaimable_bytes,
         throttled=policy.throttled,
         released=controller.released,
     )
@@ -283,15 +294,6 @@ def _from_environment(knob: Knob) -> Any:
     if knob.problem:
         warn_once(f"{knob.problem}; it is ignored")
     return knob.value
-
-
-def _warn_if_over(limit: Limit) -> None:
-    reader = MemoryReader(limit)
-    memory = reader.read(monotonic())
-    if memory is not None and 0 < memory.limit_bytes < memory.working_set_bytes:
-        allowed, used = format_bytes(memory.limit_bytes), format_bytes(memory.working_set_bytes)
-        fixed = format_bytes(reader.unreclaimable_bytes())
-        warn_once(f"memory_limit: {used} are in use already, {allowed} are allowed; {fixed} cannot be given back")
 
 
 def _end_with_the_process() -> None:

@@ -3,6 +3,7 @@
 import gc
 import platform
 import sys
+import time
 from collections.abc import Iterator
 
 import pytest
@@ -132,6 +133,20 @@ def test_a_limit_below_what_is_in_use_is_said(capsys: pytest.CaptureFixture[str]
     pacer.start(memory_limit=MIB)
 
     assert "are in use already, 1 MiB are allowed" in capsys.readouterr().err
+
+
+def test_the_status_has_the_bytes_that_could_not_be_had_when_the_pacer_has_given_up(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    pacer.start(memory_limit=MIB)
+    deadline = time.monotonic() + 30
+    while pacer.status().unreclaimable_bytes == 0 and time.monotonic() < deadline:
+        with pacer.request():
+            pass
+        time.sleep(0.01)
+
+    assert pacer.status().unreclaimable_bytes > MIB
+    assert "gives up on the memory limit of 1 MiB" in capsys.readouterr().err
 
 
 @pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="other C libraries have no malloc_trim")
