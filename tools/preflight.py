@@ -9,8 +9,8 @@ def obstacle() -> "str | None":
         found = "{}.{}".format(*sys.version_info)
         return f"Python >= 3.11 is needed, {sys.executable} is {found}; name another one: make PYTHON=python3.12"
     try:
-        import ensurepip  # noqa: F401
-        import venv  # noqa: F401
+        import ensurepip  # noqa: F401 - is it there
+        import venv  # noqa: F401 - is it there
     except ImportError as missing:
         return f"{sys.executable} has no module {missing.name}: install it, e.g. `apt install python3-venv`"
     return None

@@ -15,9 +15,9 @@ from lowtide.profile.formats import flame
 pytestmark = pytest.mark.browser
 
 webdriver = pytest.importorskip("selenium.webdriver", reason="selenium is not installed")
-from selenium.webdriver.common.action_chains import ActionChains  # noqa: E402
-from selenium.webdriver.common.by import By  # noqa: E402
-from selenium.webdriver.common.keys import Keys  # noqa: E402
+from selenium.webdriver.common.action_chains import ActionChains  # noqa: E402 - after importorskip
+from selenium.webdriver.common.by import By  # noqa: E402 - after importorskip
+from selenium.webdriver.common.keys import Keys  # noqa: E402 - after importorskip
 
 ROW = 21  # px, as chart.js draws
 TYPES = (ValueType("inuse_objects", "count"), ValueType("inuse_space", "bytes"))

@@ -22,7 +22,7 @@ def encode(*arguments: object, by: Callable[..., None] = core.encode) -> None:
 
 
 def watch_and_be_thrown_out() -> None:
-    core.gc_watch(True)  # noqa: FBT003
+    core.gc_watch(True)  # noqa: FBT003 - takes no keyword
     gc.callbacks.clear()
 
 
@@ -98,7 +98,7 @@ ENTRIES: dict[str, list[Callable[[], object]]] = {
         lambda: core.gc_set_watchdog(0, (700, 10)),
     ],
     "gc_watchdog_barked": [core.gc_watchdog_barked],
-    "gc_set_guard": [lambda: core.gc_set_guard(False), lambda: core.gc_set_guard(Wrong())],  # noqa: FBT003
+    "gc_set_guard": [lambda: core.gc_set_guard(False), lambda: core.gc_set_guard(Wrong())],  # noqa: FBT003 - takes no keyword
 }
 
 
@@ -121,11 +121,11 @@ def armed() -> Iterator[None]:
 def watched() -> Iterator[None]:
     """Records to return, and a callback that every collection goes through."""
     before = list(gc.callbacks)
-    core.gc_watch(True)  # noqa: FBT003
+    core.gc_watch(True)  # noqa: FBT003 - takes no keyword
     for _ in range(10):
         gc.collect(0)
     yield
-    core.gc_watch(False)  # noqa: FBT003
+    core.gc_watch(False)  # noqa: FBT003 - takes no keyword
     gc.callbacks[:] = before
 
 

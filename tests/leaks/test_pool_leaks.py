@@ -81,7 +81,7 @@ ENTRIES: dict[str, list[Callable[[], object]]] = {
     "PoolStats": [lambda: PoolStats(*range(11)), PoolStats],  # type: ignore[list-item] # wrong on purpose
     "rotate": [_pool.rotate],
     "set_timer": [lambda: _pool.set_timer(_pool.set_timer(60)), lambda: _pool.set_timer(-1)],
-    "_set_check": [lambda: _pool._set_check(CheckedPool, False), lambda: _pool._set_check(int, False)],  # noqa: FBT003
+    "_set_check": [lambda: _pool._set_check(CheckedPool, False), lambda: _pool._set_check(int, False)],  # noqa: FBT003 - takes no keyword
 }
 OF_OTHERS = ("Buffer", "_Buffer")
 

@@ -188,7 +188,7 @@ def generated_code() -> object:
     results = []
     for n in range(60):
         names: dict[str, Any] = {}
-        exec(f"def made_{n}(a, b={n}):\n    c = [a] * b\n    return c, {{'k': c}}", names)  # noqa: S102
+        exec(f"def made_{n}(a, b={n}):\n    c = [a] * b\n    return c, {{'k': c}}", names)  # noqa: S102 - the code is the test's own
         results.append(names[f"made_{n}"](n))
     re.purge()
     return results, [eval(f"[{n}] * {n}") for n in range(30)], re.compile("(a|b)*c{2,9}(d)" * 5)
@@ -291,7 +291,7 @@ def settings_that_change() -> object:
     """Also the tables that move for it, and a snapshot on the way."""
     kept, null = [bytes(n) for n in range(300)], os.open(os.devnull, os.O_WRONLY)
     for frames, megabytes in ((64, 300), (1, 600), (128, 256), (200, 128)):
-        unseen(_core.bypass, lambda f=frames, m=megabytes: _core.start(1, f, m * 2**20))  # type: ignore[misc]
+        unseen(_core.bypass, lambda f=frames, m=megabytes: _core.start(1, f, m * 2**20))  # type: ignore[misc] # the defaults hide its type
         kept += [bytes(n + frames) for n in range(0, 900, 3)]
         unseen(_core.bypass, _core.stats)
         unseen(_core.bypass, lambda: _core.encode(null, (), b"", (), 0))

@@ -208,5 +208,5 @@ def test_a_subclass_of_str_is_a_name_too() -> None:
         __slots__ = ()
 
     code = compile("block = bytes(7006)", "<source>", "exec").replace(co_filename=Name("/dir/größe.py"))
-    (stack,) = stacks_of(record(lambda: exec(code, {})), payload(7006))  # noqa: S102
+    (stack,) = stacks_of(record(lambda: exec(code, {})), payload(7006))  # noqa: S102 - the code is the test's own
     assert stack[0] == Frame("größe.<module>", "/dir/größe.py", 1)

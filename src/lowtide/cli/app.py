@@ -22,7 +22,7 @@ class Commands(click.Group):
     def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002 - click's signature
         return list(COMMANDS)
 
-    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002 - click calls it
         if cmd_name not in COMMANDS:
             return None
         command = importlib.import_module(f"lowtide.cli.{cmd_name}").command
@@ -81,7 +81,7 @@ def _fail(message: str) -> NoReturn:
     from lowtide.profile.formats.table import printable
 
     line = printable(" ".join(message.split())).removesuffix(".")
-    print(f"lowtide: {line}", file=sys.stderr)  # noqa: T201
+    print(f"lowtide: {line}", file=sys.stderr)  # noqa: T201 - rich would wrap it
     sys.exit(FAILURE)
 
 

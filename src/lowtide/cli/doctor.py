@@ -184,5 +184,5 @@ def _malloc() -> Finding:
 def _tracemalloc() -> Finding:
     if not tracemalloc.is_tracing():
         return Finding("tracemalloc", "ok", "off")
-    origin = "-X tracemalloc" if "tracemalloc" in sys._xoptions else "PYTHONTRACEMALLOC, environment"  # noqa: SLF001
+    origin = "-X tracemalloc" if "tracemalloc" in sys._xoptions else "PYTHONTRACEMALLOC, environment"  # noqa: SLF001 - documented
     return Finding("tracemalloc", "note", f"on ({origin}): several times slower; its stop can displace lowtide's hooks")

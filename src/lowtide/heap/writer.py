@@ -41,7 +41,7 @@ def _harmless(method: Callable[["PeriodicWriter"], None]) -> Callable[["Periodic
 
 def _interrupted_frame() -> FrameType | None:
     """Return the program's frame that a harmless method was called from."""
-    frame: FrameType | None = sys._getframe()  # noqa: SLF001
+    frame: FrameType | None = sys._getframe()  # noqa: SLF001 - documented
     for _ in ("this function", "the method", "guarded", "unseen"):
         frame = frame and frame.f_back
     return frame

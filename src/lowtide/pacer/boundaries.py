@@ -19,7 +19,7 @@ try:
     from lowtide._core import gc_set_request_variable
 except ImportError:  # where there is no core nobody listens either: requests are marked and nothing else
 
-    def _count(delta: int) -> int:  # noqa: ARG001
+    def _count(delta: int) -> int:  # noqa: ARG001 - as the core has it
         return 0
 
     def gc_set_request_variable(variable: ContextVar[Any] | None) -> None:

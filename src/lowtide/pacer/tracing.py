@@ -209,9 +209,9 @@ def _new_header() -> Header:
 
 def _after_fork_in_parent() -> None:
     for each in _traces:
-        each._after_fork_in_parent()  # noqa: SLF001
+        each._after_fork_in_parent()  # noqa: SLF001 - of this module
 
 
 def _after_fork_in_child() -> None:
     for each in _traces:
-        each._after_fork_in_child()  # noqa: SLF001
+        each._after_fork_in_child()  # noqa: SLF001 - of this module

@@ -37,7 +37,7 @@ def pre_request(worker: object, req: object) -> None:  # noqa: ARG001 - gunicorn
     _begin(id(req))
 
 
-def post_request(worker: object, req: object, environ: object, resp: object) -> None:  # noqa: ARG001
+def post_request(worker: object, req: object, environ: object, resp: object) -> None:  # noqa: ARG001 - gunicorn calls it
     """Mark the end of a request: a hook of gunicorn's.
 
     The response has been sent by then. A worker of the kind `sync` closes the connection only afterwards, though: a

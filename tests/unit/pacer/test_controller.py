@@ -132,7 +132,7 @@ def test_what_somebody_else_froze_stays_frozen(when: str) -> None:
         pacer.start()
         warm_up(10.0 if when == "after" else 0.6)
         if when == "after":
-            others = [[] for _ in range(1000)]  # type: ignore[var-annotated]
+            others: list[list[int]] = [[] for _ in range(1000)]
             gc.freeze()
             del others[:900]
         pacer.stop()

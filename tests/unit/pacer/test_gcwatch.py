@@ -186,7 +186,7 @@ def test_an_explicit_collection_names_its_caller() -> None:
 
 def test_a_long_path_keeps_its_end_and_a_line_of_a_trace_stays_one_line() -> None:
     name = "/" + "ü" * 300 + "/a\nb.py"
-    exec(compile("\n\nimport gc; gc.collect(0)", name, "exec"), {})  # noqa: S102
+    exec(compile("\n\nimport gc; gc.collect(0)", name, "exec"), {})  # noqa: S102 - the code is the test's own
 
     assert last().caller.startswith("...ü")
     assert last().caller.endswith("ü/a?b.py:3")
@@ -207,7 +207,7 @@ def test_a_full_collection_of_the_collector_itself_is_full() -> None:
     with thresholds(200, 2, 2):
         kept = []
         for i in range(2 * needed):  # the collector takes its chance between two turns
-            kept.append([i])  # noqa: PERF401
+            kept.append([i])  # noqa: PERF401 - each list is to be made here
 
     automatic = [c for c in records() if c.number > 1]
     assert {c.cause for c in automatic if c.generation == 2} == {"full"}

@@ -198,7 +198,7 @@ def test_a_response_is_closed_once_however_often_the_server_asks() -> None:
     body = Body(b"x")
     response = wsgi(_answering(body))({}, lambda *_: lambda _: None)
     response.close()  # type: ignore[attr-defined] # the protocol leaves it open
-    response.close()  # type: ignore[attr-defined]
+    response.close()  # type: ignore[attr-defined] # the protocol leaves it open
     assert body.closed == 1
 
 

@@ -227,10 +227,10 @@ def test_nothing_but_a_buffer_can_be_put(wrong: object) -> None:
         (lambda: make(min_bytes=10, max_bytes=9), ValueError, r"max_bytes must be min_bytes \(10\) to 2\*\*62, got 9"),
         (lambda: make(max_bytes=2**63 - 1), ValueError, "max_bytes must be"),
         (lambda: make(max_total=-1), ValueError, "max_total must be >= 0 bytes, got -1"),
-        (lambda: BufferPool(name=1), TypeError, "name must be a str or None, got 1"),  # type: ignore[arg-type]
-        (lambda: BufferPool("4096"), TypeError, "integer"),  # type: ignore[arg-type]
+        (lambda: BufferPool(name=1), TypeError, "name must be a str or None, got 1"),  # type: ignore[arg-type] # wrong on purpose
+        (lambda: BufferPool("4096"), TypeError, "integer"),  # type: ignore[arg-type] # wrong on purpose
         (lambda: make().get(-1), ValueError, "nbytes must be >= 0, got -1"),
-        (lambda: make().get(1.5), TypeError, "integer"),  # type: ignore[arg-type]
+        (lambda: make().get(1.5), TypeError, "integer"),  # type: ignore[arg-type] # wrong on purpose
         (lambda: make().get(2**70), OverflowError, None),
         (lambda: make().get(2**62), MemoryError, None),
         (lambda: make().lease(-1), ValueError, "nbytes must be >= 0, got -1"),

@@ -114,7 +114,7 @@ def test_arguments_are_judged_as_in_production() -> None:
     with pytest.raises(SettingsError, match="max_items must be >= 0, got -1"):
         Pool(Item, max_items=-1, check=True)
     with pytest.raises(TypeError, match="reset must be callable"):
-        Pool(Item, reset=5, check=True)  # type: ignore[call-overload]
+        Pool(Item, reset=5, check=True)  # type: ignore[call-overload] # wrong on purpose
     assert issubclass(PoolMisuseError, (LowtideError, RuntimeError))
 
 

@@ -38,7 +38,7 @@ class Poison(Protocol):
 class Nothing:
     """Done to an item that nothing can be done to."""
 
-    def undo(self, item: Any) -> bool:  # noqa: ARG002
+    def undo(self, item: Any) -> bool:  # noqa: ARG002 - the protocol has it
         return True
 
 
@@ -79,7 +79,7 @@ class Filled:
         self.view = memoryview(item)
         self.content = _fill(self.view)
 
-    def undo(self, item: Any) -> bool:  # noqa: ARG002
+    def undo(self, item: Any) -> bool:  # noqa: ARG002 - the protocol has it
         is_intact = _restore(self.view, self.content)
         self.view.release()
         return is_intact

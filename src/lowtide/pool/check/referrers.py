@@ -40,7 +40,7 @@ def outliving(item: object, site: tuple[CodeType, int]) -> list[str]:
     described = []
     for value in found:  # a comprehension would put the item into a cell
         if not _is_of_a_frame(value, found, running):
-            described.append(_described(value, item))  # noqa: PERF401
+            described.append(_described(value, item))  # noqa: PERF401 - see above
     return described
 
 
