@@ -44,7 +44,7 @@ def _in_requests(seen: Sequence[Collection]) -> Iterator[Finding]:
             f" {duration(_pauses_ns(hurting))} in all, the longest {duration(hurting[0].pause_ns)}",
             _best(hurting),
         )
-    elif any(c.in_request for c in seen):
+    elif any(c.in_request or c.requests or c.cause == "safepoint" for c in seen):
         yield Finding(f"no request waited {duration(HURTS_NS)} for the collector")
     elif seen:
         yield Finding(

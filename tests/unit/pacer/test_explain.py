@@ -106,6 +106,13 @@ def test_a_trace_that_marks_no_request_says_so() -> None:
     assert "no request is marked in this trace" in shows(full())
 
 
+def test_requests_that_never_waited_are_marked_all_the_same() -> None:
+    told = "no request waited 1 ms for the collector"
+
+    assert told in shows(collection(0, cause="safepoint"), full(1, cause="growth"))
+    assert told in shows(full(cause="idle", requests=2))
+
+
 def test_who_asks_for_collections_is_named() -> None:
     asked = [full(at, cause="explicit", caller="lib.py:7", in_request=at > 1) for at in range(4)]
 
