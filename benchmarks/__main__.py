@@ -52,6 +52,7 @@ ROWS = {
         "half a minute a Python",
     ),
     "pool_counts": (("pool_blocks", "pool_check_off"), "seconds"),
+    "pacer_observing": (("pacer_observing",), "1 minute a Python"),
 }
 
 
