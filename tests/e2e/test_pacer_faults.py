@@ -2,6 +2,7 @@
 
 import sys
 import textwrap
+from pathlib import Path
 
 import pytest
 
@@ -11,6 +12,13 @@ from tests.e2e.programs import python
 pytest.importorskip("lowtide._core", reason="the extension is not built")
 if (3, 14) <= sys.version_info < (3, 14, 5):
     pytest.skip("the incremental collector is only observed", allow_module_level=True)
+
+
+@pytest.fixture(autouse=True)
+def _lease(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Let no other test's program take the turn to collect."""
+    monkeypatch.setenv("XDG_RUNTIME_DIR", str(tmp_path))
+
 
 PROLOGUE = """
 import atexit, gc, os, signal, sys, threading, time
