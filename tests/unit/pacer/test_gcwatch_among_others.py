@@ -83,18 +83,18 @@ def test_an_announced_collection_keeps_its_cause_when_a_callback_was_added_behin
 
 
 def test_the_tick_comes_on_the_main_thread_after_a_collection_and_not_in_one() -> None:
-    ticks: list[tuple[threading.Thread, float, int]] = []
+    ticks: list[tuple[threading.Thread, int]] = []
+    began = time.monotonic()
     Cycle(lambda: time.sleep(0.2))  # in which a tick would be due
-    core.gc_set_tick(lambda: ticks.append((threading.current_thread(), time.monotonic(), gc.collect(0))))
+    core.gc_set_tick(lambda: ticks.append((threading.current_thread(), gc.collect(0))))
     thread = threading.Thread(target=gc.collect, args=(0,))
     thread.start()
     thread.join()
     for _ in range(2):
         ticked(ticks)
 
-    assert {thread for thread, _, _ in ticks} == {threading.main_thread()}
-    times = [at for _, at, _ in ticks]
-    assert all(b - a > 0.09 for a, b in pairwise(times))
+    assert {thread for thread, _ in ticks} == {threading.main_thread()}
+    assert (len(ticks) - 1) * 0.1 <= time.monotonic() - began
     # gc.collect() does nothing while the collector runs: each tick's own collection has a record.
     assert sum("lambda" not in c.caller and c.caller.startswith(__file__) for c in records()) >= len(ticks)
 

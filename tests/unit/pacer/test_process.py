@@ -5,6 +5,7 @@ import platform
 import sys
 import time
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
@@ -21,7 +22,8 @@ MIB = 1024 * 1024
 
 
 @pytest.fixture(autouse=True)
-def _stopped(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+def _stopped(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[None]:
+    monkeypatch.setenv("XDG_RUNTIME_DIR", str(tmp_path))  # the turns of this cgroup's workers, other tests' among them
     for variable in ("LOWTIDE_GC_PERCENT", "LOWTIDE_MEMORY_LIMIT"):
         monkeypatch.delenv(variable, raising=False)
     yield
