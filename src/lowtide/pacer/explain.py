@@ -10,6 +10,7 @@ from lowtide.errors import SettingsError
 from lowtide.pacer import simulate
 from lowtide.pacer.annotate import annotate, is_ordinary
 from lowtide.pacer.findings import Finding, duration, findings, freed_of, guidance
+from lowtide.pacer.flows import settled
 from lowtide.pacer.record import OWN_CAUSES, Collection, Header, Trace, line
 from lowtide.pacer.replay_policy import default_thresholds, parse_policy
 from lowtide.pacer.simulate import Prediction
@@ -25,6 +26,7 @@ SETTINGS = {
 }
 OPTIONS = 3
 WORTH = 0.9  # of the wait that the recorded settings cause: less is an improvement
+NOTICED_SECONDS = 1e-6  # that a request waits on average: 5 ms in ten seconds
 PRICE = 1.25  # of the recorded peak: more is not
 
 
@@ -58,6 +60,7 @@ class Explanation(NamedTuple):
         seconds: from the start of watching to the end of the last collection.
         findings: what hurts, worst first.
         entries: the lines.
+        since: where the part begins that the figures are of: the program has started.
         recorded: the figures as they were recorded; None where there is nothing to predict from.
         options: settings to try, best first.
         guidance: on percent and the memory limit.
@@ -68,6 +71,7 @@ class Explanation(NamedTuple):
     seconds: float
     findings: tuple[Finding, ...]
     entries: tuple[Entry, ...]
+    since: str
     recorded: Prediction | None
     options: tuple[Option, ...]
     guidance: Finding
@@ -81,6 +85,7 @@ class Explanation(NamedTuple):
             "seconds": self.seconds,
             "trouble": self.trouble or None,
             "findings": [finding._asdict() for finding in self.findings],
+            "since": self.since,
             "recorded": self.recorded and self.recorded.as_json(),
             "options": [{**option._asdict(), "prediction": option.prediction.as_json()} for option in self.options],
             "guidance": self.guidance._asdict(),
@@ -106,6 +111,7 @@ def explain(trace: Trace) -> Explanation:
         seconds=(last - trace.header.start_ns) / 1e9,
         findings=tuple(findings(trace)),
         entries=tuple(_entries(trace)),
+        since=settled(trace).since,
         recorded=recorded,
         options=options,
         guidance=guidance(trace.collections),
@@ -156,7 +162,10 @@ def _options(trace: Trace) -> tuple[Prediction, tuple[Option, ...]]:
     """Rank settings by the wait that they are predicted to cause."""
     python = trace.header.python
     recorded = simulate.measured(trace)
-    policies = [parse_policy(text, python) for text in CANDIDATES]
+    if recorded.wait_seconds < NOTICED_SECONDS:
+        return recorded, ()
+    acts = any(c.cause in OWN_CAUSES for c in trace.collections)
+    policies = [parse_policy(text, python) for text in CANDIDATES if not (acts and text == "act")]
     options = []
     for prediction in simulate.simulate(trace, policies):
         is_cheap = (

@@ -7,7 +7,7 @@ import re
 from collections.abc import Iterable
 
 from lowtide.pacer.explain import Entry, Explanation
-from lowtide.pacer.explain_text import FIELDS, effect, figures, summary
+from lowtide.pacer.explain_text import FIELDS, LEAVE_IT, effect, figures, summary
 from lowtide.pacer.findings import Finding
 from lowtide.pacer.picture import LEGEND, draw
 from lowtide.pacer.record import Trace
@@ -128,14 +128,14 @@ def _verdict(e: Explanation) -> Iterable[str]:
     if e.recorded is None:
         yield f"<p>Nothing can be predicted: {_shown(e.trouble)}</p>"
     else:
-        yield f'<p class="soft">Recorded: {_shown(figures(e.recorded))}</p><ol>'
+        yield f'<p class="soft">Recorded since {_shown(e.since)}: {_shown(figures(e.recorded))}</p><ol>'
         for option in e.options:
             remarks = "".join(f"<br>But: {_shown(remark)}" for remark in option.prediction.remarks)
             effects = _shown(effect(option, e.recorded))
             yield f'<li>{_shown(option.setting)}<br><span class="soft">{effects}{remarks}</span></li>'
         yield "</ol>"
         if not e.options:
-            yield "<p>Nothing that was tried in simulation is better by a tenth: leave it as it is.</p>"
+            yield f"<p>{LEAVE_IT.capitalize()}: leave it as it is.</p>"
     yield f"<p>{_finding(e.guidance)}</p>"
 
 

@@ -26,6 +26,9 @@ FIELDS = (
 )
 
 
+LEAVE_IT = "nothing that was tried in simulation would make a difference to requests"
+
+
 def sections(explanation: Explanation) -> Iterator[tuple[str, list[str]]]:
     """Yield each section's title and lines; the title is "" for the first."""
     e = explanation
@@ -56,26 +59,27 @@ def _verdict(e: Explanation) -> Iterator[str]:
     if e.recorded is None:
         yield f"nothing can be predicted: {e.trouble}"
     else:
-        yield f"recorded: {figures(e.recorded)}"
+        yield f"recorded since {e.since}: {figures(e.recorded)}"
         for rank, option in enumerate(e.options, 1):
             yield f"{rank}. {option.setting}"
             yield f"   {effect(option, e.recorded)}"
             for remark in option.prediction.remarks:
                 yield f"   but: {remark}"
         if not e.options:
-            yield "nothing that was tried in simulation is better by a tenth: leave it as it is"
+            yield f"{LEAVE_IT}: leave it as it is"
     yield _finding(e.guidance)
 
 
 def figures(prediction: Prediction) -> str:
     """Write what a policy costs on one line."""
     full = prediction.pauses[2]
-    numbers = "/".join(map(format_count, prediction.collections))
+    young, middle, fulls = map(format_count, prediction.collections)
     parts = [f"GC {format_duration(prediction.gc_seconds)}"]
     if prediction.request_seconds is not None:
         parts.append(f"{format_duration(prediction.request_seconds)} of it in requests")
-    parts.append(f"{numbers} collections")
-    parts.append(f"full ones {format_duration(full.p50)}, {format_duration(full.max)} at most" if full else "none full")
+    parts.append(f"{young} young, {middle} middle and {fulls} full collection{'s' * (fulls != '1')}")
+    if full:
+        parts.append(f"full ones {format_duration(full.p50)}, {format_duration(full.max)} at most")
     if prediction.peak_blocks is not None:
         parts.append(f"peak {format_count(prediction.peak_blocks)} blocks")
     return ", ".join(parts)

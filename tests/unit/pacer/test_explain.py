@@ -153,6 +153,22 @@ def test_settings_are_ranked_by_what_they_save() -> None:
     assert waits == sorted(waits)
     assert waits[-1] < found.recorded.wait_seconds
     assert "1. lowtide run --pacer=act" in text(found)
+    assert "recorded since its first request: GC" in text(found)
+
+
+def test_what_ran_under_the_pacer_is_not_told_to_act() -> None:
+    served = traces.service()
+    paced = [c._replace(cause="growth") if c.generation == 2 else c for c in served.collections]
+
+    assert "act" not in {option.policy for option in explain(trace(*paced)).options}
+
+
+def test_what_no_request_would_notice_is_left_as_it_is() -> None:
+    served = traces.service()
+    short = [c._replace(pause_ns=c.pause_ns // 100) for c in served.collections]
+
+    assert explain(trace(*short)).options == ()
+    assert "would make a difference to requests: leave it as it is" in text(explain(trace(*short)))
 
 
 @pytest.mark.parametrize(
