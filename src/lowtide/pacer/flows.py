@@ -7,7 +7,7 @@ the clock of the collector, and the one thing that every collection of a trace r
 import math
 import operator
 from collections.abc import Callable, Iterable, Sequence
-from itertools import pairwise
+from itertools import pairwise, takewhile
 from statistics import fmean, median
 from typing import NamedTuple
 
@@ -18,6 +18,7 @@ _MANY = 1000  # objects frozen at once; the interpreter's own are fewer
 _FINE = 10  # bins of sizes, to a factor of e
 _WIDTH = 0.25  # sizes that are alike, in factors of e
 _STEPS = 60  # of a bisection: beyond what a float can tell
+_STILL = 1e-3  # growth of a program that has none: a division by it stays finite
 
 
 class Settled(NamedTuple):
@@ -45,7 +46,7 @@ class Flows(NamedTuple):
         lifetime: of a kept object, in objects of net allocation; inf where none has been seen to die.
         cyclic: share of the kept objects that end as cyclic garbage.
         passing: objects that a collection of generation 1 finds in use, moves on, and that are freed soon after.
-        rebound: objects of net allocation that one collection makes the count forget (see `pressure`).
+        leftover: of the static ones, what no collection had looked at by then: the first one does.
         interval: net allocation between two collections, as recorded.
         blocks_of_object: blocks that one object of cyclic garbage held; 0 where none was freed by a full collection.
         has_fulls: whether an automatic full collection told of lifetimes.
@@ -59,23 +60,27 @@ class Flows(NamedTuple):
     lifetime: float
     cyclic: float
     passing: float
-    rebound: float
+    leftover: float
     interval: float
     blocks_of_object: float
     has_fulls: bool
     is_placed: bool
 
-    def pressure(self, threshold: int | None) -> float:
+    def pressure(self, threshold: int | None, growth: float) -> float:
         """Return how fast the first count grows under another threshold, as a multiple of the recorded speed.
 
-        None is for collections that run between requests, and 0 for none at all.
+        None is for collections that run between requests, and 0 for none at all; `growth` is what the program gains
+        meanwhile, in objects per object of net allocation.
 
         The count never falls below 0: what a collection found alive and a reference count frees right after it is not
         subtracted. So the count runs ahead of what the program keeps, the more so the smaller the threshold is. The
         count is a Brownian motion with drift that is reflected at 0; `rebound` is its one length.
         """
-        useful = _useful(self.rebound, threshold + 1) if threshold else 1.0
-        return _useful(self.rebound, self.interval) / useful
+        if not self.has_fulls:
+            return 1.0  # what comes and goes is not known
+        growth = min(max(growth, _STILL), 1.0)
+        rebound = self.interval * _inverse(lambda x: _useful(x, 1.0), growth)
+        return growth / (_useful(rebound, threshold + 1) if threshold else 1.0)
 
 
 def settled(trace: Trace) -> Settled:
@@ -110,9 +115,12 @@ def flows(trace: Trace, part: Settled) -> Flows:
     """Estimate the flows of a trace from the collections since its settings came into force."""
     collections = trace.collections[part.first :]
     before = trace.collections[max(0, part.first - 1)]
+    leftover = _leftover(collections)
+    first = next((i for i, c in enumerate(collections) if c.generation), None)
+    if leftover and first is not None:
+        c = collections[first]
+        collections = (*collections[:first], c._replace(scanned=c.scanned - leftover), *collections[first + 1 :])
     net = max(1, sum(c.counts[0] for c in collections))
-    freed = [sum(c.freed for c in collections if c.generation == g) for g in range(FULL)]
-
     start = 0 if part.is_frozen else before.long_lived + before.pending
     window = net / max(1, sum(c.generation > 0 for c in collections))
     interval = net / max(1, len(collections))
@@ -129,7 +137,7 @@ def flows(trace: Trace, part: Settled) -> Flows:
         lifetime=old.lifetime,
         cyclic=old.cyclic,
         passing=old.passing,
-        rebound=interval * _inverse(lambda x: _useful(x, 1.0), _growth(collections, start)),
+        leftover=leftover,
         interval=interval,
         blocks_of_object=_blocks_per_object(trace.collections),
         has_fulls=old.has_fulls,
@@ -145,14 +153,21 @@ def _ripening(freed: Sequence[int], promoted: int, interval: float, window: floa
     return min(interval / _inverse(_survival, 1 - freed[0] / sum(freed)), most)
 
 
-def _growth(collections: Sequence[Collection], start: int) -> float:
-    """Return the share of the net allocation that was still there when it was counted again, or freed as garbage."""
-    last = max((i for i, c in enumerate(collections) if c.generation == FULL and c.cause != "shutdown"), default=None)
-    if last is None:
-        return 1.0  # not known: as if nothing came and went
-    until = collections[: last + 1]
-    alive = collections[last].long_lived - start
-    return (sum(c.freed for c in until) + alive) / max(1, sum(c.counts[0] for c in until))
+def _leftover(collections: Sequence[Collection]) -> int:
+    """Return how many objects the first collection found that were there before and no count told of.
+
+    A program that replaces objects while it starts has as many new ones as it likes, and a count that stays.
+    """
+    started = list(takewhile(lambda c: c.generation < FULL, collections))
+    middles = [c.scanned for c in collections if c.generation == 1]
+    if len(middles) > 1 and any(c.generation for c in started):
+        usual = round(median(middles[1:]))
+        return middles[0] - usual if middles[0] > 2 * usual else 0
+    if len(started) < 3:
+        return 0
+    # What a young collection looks at is not told, but what it took.
+    longer = started[0].pause_ns / max(1.0, median(c.pause_ns for c in started[1:]))
+    return round(started[0].counts[0] * (longer - 1)) if longer > 2 else 0
 
 
 class _Old(NamedTuple):
@@ -171,6 +186,8 @@ def _old(collections: Sequence[Collection], start: int, unripe: float) -> _Old:
         start: old objects at that moment.
         unripe: share of what was moved on that was to be garbage soon.
     """
+    if not any(c.generation for c in collections):
+        return _Old(sum(c.counts[0] - c.freed for c in collections), 0.0, math.inf, 0.0, has_fulls=False)
     net = middles = 0
     promoted = freed = 0.0
     seen: list[tuple[int, int, float, int, float]] = []
@@ -229,6 +246,13 @@ def _blocks_per_object(collections: Iterable[Collection]) -> float:
     return max(0.0, sum(c.blocks_before - c.blocks_after for c in told) / freed) if freed else 0.0
 
 
+def _nearest(bins: Sequence[tuple[float, int, float]], at: float) -> tuple[float, float]:
+    """Return how far off the nearest of these bins is, and the average of them all: the nearest ones count most."""
+    nearest = min(abs(at - there) for there, _, _ in bins)
+    weights = [number * math.exp((nearest**2 - (at - there) ** 2) / (2 * _WIDTH**2)) for there, number, _ in bins]
+    return nearest, sum(map(operator.mul, weights, (cost for _, _, cost in bins))) / sum(weights)
+
+
 class Costs:
     """What a collection of a given size takes: nanoseconds an object, learnt from the trace at every size it has.
 
@@ -259,9 +283,9 @@ class Costs:
             for g, ratios in self._ratios.items()
         }
 
-    def calibrate(self, predicted_seconds: Sequence[float], seconds: Sequence[float]) -> None:
-        """Correct each generation so that what was recorded comes out of a replay of the same settings."""
-        for generation, (found, true) in enumerate(zip(predicted_seconds, seconds, strict=True)):
+    def calibrate(self, predicted: Sequence[float], recorded: Sequence[float]) -> None:
+        """Correct the mean pause of each generation by what a replay of the recorded settings makes of it."""
+        for generation, (found, true) in enumerate(zip(predicted, recorded, strict=True)):
             if found and true:
                 self._factors[generation] = min(max(true / found, 0.5), 2.0)
 
@@ -280,13 +304,12 @@ class Costs:
         return self._known[key] * size
 
     def _cost(self, at: float) -> float:
-        """Average what an object costs, in collections of about this size: the nearest ones count most."""
-        nearest = min(abs(at - there) for there, _, _ in self._bins)
-        weights = [
-            number * math.exp((nearest**2 - (at - there) ** 2) / (2 * _WIDTH**2)) for there, number, _ in self._bins
-        ]
-        costs = (cost for _, _, cost in self._bins)
-        return math.exp(sum(map(operator.mul, weights, costs)) / sum(weights))
+        """Average what an object costs, between collections of about this size that are smaller and larger."""
+        sides = [[each for each in self._bins if (each[0] < at) == is_below] for is_below in (True, False)]
+        (below, low), (above, high) = (_nearest(side, at) if side else (math.inf, 0.0) for side in sides)
+        if math.inf in (below, above):
+            return math.exp(high if below == math.inf else low)
+        return math.exp(low + (high - low) * below / ((below + above) or 1.0))
 
     def draw(self, generation: int, size: float, at: float) -> tuple[float, float]:
         """Return the quantile `at`, 0 to 1, of what collections of this generation and size take, and their mean."""

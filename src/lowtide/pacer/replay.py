@@ -35,7 +35,7 @@ class Heap:
     """Three generations of objects in use and of cyclic garbage, and the old ones that were there before.
 
     Attributes:
-        static: what never dies.
+        static: what never dies, by generation.
         kept: what lives until a reference count frees it, or for a part of it a collection.
         ripening: what will be cyclic garbage soon.
         garbage: what is.
@@ -44,7 +44,7 @@ class Heap:
 
     def __init__(self, flow: Flows, static: float, kept: float) -> None:
         self._flow = flow
-        self.static = static
+        self.static = [flow.leftover, 0.0, max(0.0, static - flow.leftover)] if static else [0.0, 0.0, 0.0]
         self.kept = [0.0, 0.0, kept]
         self.ripening = [0.0, 0.0, 0.0]
         self.garbage = [0.0, 0.0, 0.0]
@@ -53,7 +53,19 @@ class Heap:
 
     @property
     def objects(self) -> float:
-        return self.frozen + self.static + sum(self.kept) + sum(self.ripening) + sum(self.garbage)
+        return self.frozen + sum(self.static) + sum(self.kept) + sum(self.ripening) + sum(self.garbage)
+
+    @property
+    def growth(self) -> float:
+        """Objects gained per object of the recorded count; those that a reference count frees are counted too."""
+        flow = self._flow
+        return flow.garbage + flow.kept - sum(self.kept) * (1 - flow.cyclic) / flow.lifetime
+
+    def end_request(self) -> None:
+        """Take it that what young collections will find was in use by a request, and is no longer."""
+        for g, ripening in enumerate(self.ripening):
+            self.garbage[g] += ripening
+            self.ripening[g] = 0.0
 
     def live(self, net: float) -> None:
         """Let the program allocate and free, for `net` objects of the recorded count."""
@@ -74,19 +86,21 @@ class Heap:
     def collect(self, generation: int) -> tuple[float, float]:
         """Collect; return how many objects were left, and how many were freed."""
         upto = slice(generation + 1)
-        kept, ripening, freed = sum(self.kept[upto]), sum(self.ripening[upto]), sum(self.garbage[upto])
-        self.garbage[upto] = self.kept[upto] = self.ripening[upto] = [0.0] * (generation + 1)
-        self.kept[min(generation + 1, FULL)] += kept
-        self.ripening[min(generation + 1, FULL)] += ripening
-        left = kept + ripening + (self._flow.passing if generation else 0.0)
-        return left + (self.static if generation == FULL else 0.0), freed
+        freed, left = sum(self.garbage[upto]), self._flow.passing if generation else 0.0
+        self.garbage[upto] = [0.0] * (generation + 1)
+        for objects in (self.static, self.kept, self.ripening):
+            moved = sum(objects[upto])
+            objects[upto] = [0.0] * (generation + 1)
+            objects[min(generation + 1, FULL)] += moved
+            left += moved
+        return left, freed
 
     def freeze(self) -> None:
         self.frozen = self.objects
-        self.static, self.kept, self.ripening, self.garbage = 0.0, [0.0] * 3, [0.0] * 3, [0.0] * 3
+        self.static, self.kept, self.ripening, self.garbage = ([0.0] * 3 for _ in range(4))
 
     def unfreeze(self) -> None:
-        self.static += self.frozen
+        self.static[FULL] += self.frozen
         self.frozen = 0.0
 
 
@@ -118,7 +132,7 @@ class Replay:
         self._blocks_of_object = flow.blocks_of_object or _BLOCKS_PER_OBJECT
         read = next((c.blocks_before for c in self._collections if c.blocks_before != UNREAD), 0)
         self._other_blocks = read - self._heap.objects * self._blocks_of_object
-        self._draws = 0
+        self._draws = [0, 0, 0]
         self._rests = 0
         self._now_ns = first.start_ns
         self.pauses: list[Pause] = []
@@ -135,7 +149,8 @@ class Replay:
         rest = 0.0
         for c in self._collections:
             start_ns, length_ns = self._now_ns, c.start_ns - self._now_ns
-            pressure = self._flow.pressure(None if self._policy else self._stock.thresholds[0])
+            threshold = None if self._policy else self._stock.thresholds[0]
+            pressure = self._flow.pressure(threshold, self._heap.growth)
             rest += c.counts[0] * pressure
             whole = max(1.0, rest)
             while rest >= 1:
@@ -162,6 +177,7 @@ class Replay:
     def _ask(self, policy: Policy) -> None:
         """Ask the pacer, at a request's end."""
         self._rests += 1
+        self._heap.end_request()
         decision = policy.decide(
             Reading(
                 now_seconds=self._now_ns / 1e9,
@@ -198,8 +214,9 @@ class Replay:
         left, freed = self._heap.collect(generation)
         size = max(left + freed, counts[0])
         self.largest = max(self.largest, size)
-        self._draws += 1
-        pause_ns, mean_ns = self._costs.draw(generation, size, self._draws * _GOLDEN % 1.0)
+        at = (0.5 + self._draws[generation] * _GOLDEN) % 1.0
+        self._draws[generation] += 1
+        pause_ns, mean_ns = self._costs.draw(generation, size, at)
         is_outside = bool(cause) and cause != "explicit"
         self.pauses.append(Pause(generation, pause_ns, mean_ns, is_outside))
         thresholds = self._stock.thresholds

@@ -1,6 +1,7 @@
 """A recorded trace under another policy: what collecting would have cost, and how far that can be believed."""
 
 from collections.abc import Iterable, Sequence
+from statistics import fmean
 from typing import Any, NamedTuple
 
 from lowtide.errors import SettingsError
@@ -155,7 +156,7 @@ def _fit(trace: Trace, part: Settled) -> _Fit:
     flow = flows(trace, part)
     costs = _costs(trace, part, flow)
     own = Replay(trace, part, flow, costs, _own(trace, part)).run()
-    costs.calibrate(_seconds(own.pauses), _seconds(_pauses(collections)))
+    costs.calibrate(_means(own.pauses), _means(_pauses(collections)))
     return _Fit(flow, costs, own, _peak_blocks(collections), _request_share(collections))
 
 
@@ -164,9 +165,12 @@ def _costs(trace: Trace, part: Settled, flow: Flows) -> Costs:
     sized = [
         (c, max(float(c.scanned), c.counts[0] * (flow.garbage + flow.kept) if c.generation == 0 else 1.0))
         for c in trace.collections
-        if c.pause_ns
+        if c.pause_ns and c.cause != "shutdown"
     ]
-    later = sized[part.first :]
+    first, size = sized[part.first]
+    if first.generation == 0:
+        sized[part.first] = first, size + flow.leftover
+    later = sized[part.first - part.is_frozen :]  # what was collected before a freeze is as cold as what follows
     reach = min((size for _, size in later), default=0.0) / 2
     return Costs([(c, size) for c, size in sized[: part.first] if size < reach] + later)
 
@@ -204,6 +208,11 @@ def _length(collections: Sequence[Collection]) -> float:
 
 def _seconds(pauses: Sequence[Pause]) -> list[float]:
     return [sum(pause.mean_ns for pause in pauses if pause.generation == g) / 1e9 for g in range(3)]
+
+
+def _means(pauses: Sequence[Pause]) -> list[float]:
+    by_generation = [[pause.mean_ns for pause in pauses if pause.generation == g] for g in range(3)]
+    return [fmean(each) if each else 0.0 for each in by_generation]
 
 
 def _prediction(
