@@ -70,6 +70,21 @@ def test_advice_comes_at_the_end(tmp_path: Path) -> None:
     assert re.match(expected, own_lines(done.stderr)[-1])
 
 
+def test_advice_comes_on_the_way_to_a_service_that_a_signal_ends(tmp_path: Path) -> None:
+    hurried = "from lowtide.pacer import autostart; autostart.FIRST_ADVICE_SECONDS = 0.05"
+    killed = "import os, signal; os.kill(os.getpid(), signal.SIGTERM)"
+    done = lowtide("run", "--pacer", script(tmp_path, f"{hurried}\n{SERVE}\n{killed}"), cwd=tmp_path)
+
+    assert done.returncode == -signal.SIGTERM
+    assert "automatic full collection" in own_lines(done.stderr)[-1]
+
+
+def test_advice_without_requests_says_what_is_missing(tmp_path: Path) -> None:
+    program = script(tmp_path, "held = [[n] for n in range(300_000)]")
+
+    assert "no request is marked" in own_lines(lowtide("run", "--pacer", program, cwd=tmp_path).stderr)[-1]
+
+
 def test_acting_leaves_no_automatic_full_collection(tmp_path: Path) -> None:
     file = tmp_path / "gc.log"
     env = environment(XDG_RUNTIME_DIR=str(tmp_path))

@@ -5,11 +5,13 @@ import os
 import sys
 from functools import cache
 from itertools import pairwise
+from time import monotonic
 
 from lowtide.pacer.messages import warn
 from lowtide.pacer.settings import MODE, TRACE, read_mode
 
 WORTH_A_LINE_SECONDS = 0.001  # of the longest pause
+FIRST_ADVICE_SECONDS = 60.0  # after the start; each further one takes ten times as long
 
 
 @cache
@@ -46,15 +48,36 @@ def _start_pacer(_: str) -> None:
     elif mode.value is not None:
         process.start(str(mode.value))
         if mode.value == "advise":
-            atexit.register(_tell_advice)  # comes before the pacer's own end
+            _advise()
 
 
-def _tell_advice() -> None:
-    from lowtide.pacer import process
+def _advise() -> None:
+    from lowtide.pacer import boundaries, process, watch
 
-    status = process.status()
-    if status.mode == "advise" and status.advice.longest_seconds >= WORTH_A_LINE_SECONDS:
-        warn(f"pacer: {status.advice}")
+    began, told, last = monotonic(), 0, ""
+
+    def tell() -> None:
+        nonlocal last
+        status = process.status()
+        text = f"pacer: {status.advice}"
+        if status.advice.full and not boundaries.ended():
+            text += "; no request is marked, so nobody knows whether one waited: lowtide.pacer.asgi, wsgi or request()"
+        if status.mode == "advise" and status.advice.longest_seconds >= WORTH_A_LINE_SECONDS and text != last:
+            last = text
+            warn(text)
+
+    def hear(_: object) -> None:
+        nonlocal told
+        if monotonic() - began >= FIRST_ADVICE_SECONDS * 10**told:
+            told += 1
+            tell()
+
+    def finish() -> None:
+        watch.deliver()  # what came within the last 100 ms
+        tell()
+
+    watch.subscribe(hear)  # many a service is ended by a signal, and has no exit
+    atexit.register(finish)  # comes before the pacer's own end
 
 
 def _is_own_command() -> bool:
