@@ -80,15 +80,7 @@ def explain_command(*, file: str, output_format: str, out: str) -> None:
     elif output_format == "json":
         outputs.write(out, (json.dumps(explanation.as_json(), indent=2) + "\n").encode())
     else:
-        is_plain = out != "-" or not sys.stdout.isatty()
-        parts: list[str] = []
-        for title, lines in sections(explanation):
-            heading = title if is_plain else click.style(title, bold=True)
-            parts += [
-                f"\n{heading}" if title else "",
-                *(f"  {printable(line)}" if title else printable(line) for line in lines),
-            ]
-        outputs.write(out, ("\n".join(parts[1:]) + "\n").encode())
+        outputs.write(out, _text(explanation, is_terminal=out == "-" and sys.stdout.isatty()).encode())
     if out != "-":
         click.echo(out)
 

@@ -8,7 +8,6 @@ from lowtide.units import format_bytes, format_count, format_duration
 FULL = 2
 HURTS_NS = 1_000_000  # a pause that a request notices; the pacer's own budget for one
 BARREN, FRUITFUL = 0.01, 0.10  # share of the scanned objects that was freed
-
 DELAYED = 10  # times what others of its generation take an object
 
 _DELAY = "far longer than others of its size: finalizers, or the machine did something else meanwhile"
@@ -65,18 +64,16 @@ def _reason(c: Collection) -> str:
         return f"asked for by {c.caller or 'the program'}, of {what}"
     if c.cause == "shutdown":
         return "the interpreter's own, at its end"
-    error = ""
-    if c.predicted_ns:
-        error = f", predicted {_duration(c.predicted_ns)}"
-    return f"by the pacer, of {what}, {_WHY[c.cause]}{error}"
+    predicted = f", predicted {duration(c.predicted_ns)}" if c.predicted_ns else ""
+    return f"by the pacer, of {what}, {_WHY[c.cause]}{predicted}"
 
 
 def _place(c: Collection) -> str:
     if c.in_request:
-        return f"in a request, which waited {_duration(c.pause_ns)} for it"
+        return f"in a request, which waited {duration(c.pause_ns)} for it"
     if c.requests:
-        return f"{_duration(c.pause_ns)}, outside of any request, {format_count(c.requests)} in flight"
-    return _duration(c.pause_ns)
+        return f"{duration(c.pause_ns)}, outside of any request, {format_count(c.requests)} in flight"
+    return duration(c.pause_ns)
 
 
 def _work(c: Collection, header: Header) -> str:
@@ -85,7 +82,7 @@ def _work(c: Collection, header: Header) -> str:
     if c.uncollectable:
         scanned += f", found {format_count(c.uncollectable)} that cannot be freed"
     if not c.freed:
-        return f"{scanned} and freed none" + (f": {_duration(c.pause_ns)} for nothing" if is_barren(c) else "")
+        return f"{scanned} and freed none" + (f": {duration(c.pause_ns)} for nothing" if is_barren(c) else "")
     if is_barren(c):
         return f"{scanned} for {format_count(c.freed)} freed, {c.freed / max(c.scanned, 1):.1%}"
     return f"{scanned} and freed {format_count(c.freed)}"
@@ -127,5 +124,5 @@ def _objects(number: int) -> str:
     return f"{format_count(number)} object{'s' * (number != 1)}"
 
 
-def _duration(ns: float) -> str:
+def duration(ns: float) -> str:
     return format_duration(ns / 1e9)

@@ -8,8 +8,8 @@ from typing import Any, NamedTuple
 
 from lowtide.errors import SettingsError
 from lowtide.pacer import simulate
-from lowtide.pacer.annotate import annotate, is_ordinary
-from lowtide.pacer.findings import Finding, duration, findings, freed_of, guidance
+from lowtide.pacer.annotate import annotate, duration, is_ordinary
+from lowtide.pacer.findings import Finding, findings, freed_of, guidance
 from lowtide.pacer.flows import settled
 from lowtide.pacer.record import OWN_CAUSES, Collection, Header, Trace, line
 from lowtide.pacer.replay_policy import default_thresholds, parse_policy

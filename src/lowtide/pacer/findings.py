@@ -5,7 +5,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from itertools import pairwise
 from typing import NamedTuple
 
-from lowtide.pacer.annotate import BARREN, FRUITFUL, FULL, HURTS_NS, hurts, is_barren
+from lowtide.pacer.annotate import BARREN, FRUITFUL, FULL, HURTS_NS, duration, hurts, is_barren
 from lowtide.pacer.flows import settled
 from lowtide.pacer.record import OWN_CAUSES, UNREAD, Collection, Trace
 from lowtide.units import format_bytes, format_count, format_duration
@@ -162,7 +162,3 @@ def freed_of(collections: Sequence[Collection]) -> str:
 
 def _number(count: int, noun: str) -> str:
     return f"{format_count(count)} {noun}{'s' * (count != 1)}"
-
-
-def duration(ns: float) -> str:
-    return format_duration(ns / 1e9)
