@@ -51,6 +51,13 @@ def test_a_malformed_variable_is_a_problem() -> None:
     assert report(LOWTIDE_HEAP="yes")["LOWTIDE_HEAP"]["state"] == "problem"
 
 
+def test_where_a_trace_goes_is_checked(tmp_path: Path) -> None:
+    found = {text: report(LOWTIDE_GCTRACE=text)["LOWTIDE_GCTRACE"] for text in ("yes", "/nowhere/gc.log", "stderr")}
+
+    assert [found[text]["state"] for text in found] == ["problem", "problem", "ok"]
+    assert report(LOWTIDE_GCTRACE=f"{tmp_path}/gc.log")["LOWTIDE_GCTRACE"]["detail"].endswith("write gc.log.<pid>")
+
+
 def test_an_interpreter_that_skips_start_up_files_is_a_problem(tmp_path: Path) -> None:
     paths = ":".join(json.loads(python("-c", "import json, sys; print(json.dumps(sys.path))").stdout))
     found = report("-S", LOWTIDE_HEAP=f"out={tmp_path}", PYTHONPATH=paths)

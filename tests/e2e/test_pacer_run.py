@@ -113,8 +113,10 @@ def test_the_trace_goes_to_stderr_or_to_a_file_as_lines_or_as_json(tmp_path: Pat
     ("flag", "complaint"),
     [
         ("--pacer=both", "'both' is not one of 'act', 'advise'"),
-        ("--gctrace=", "--gctrace must be a file, got ''"),
-        ("--gctrace=.", "--gctrace must be a file, got '.'"),
+        ("--gctrace=", "--gctrace must be a file, json:FILE or stderr, got ''"),
+        ("--gctrace=true", "--gctrace must be a file, json:FILE or stderr, got 'true'"),
+        ("--gctrace=-", "--gctrace must be a file, json:FILE or stderr, got '-'"),
+        ("--gctrace=.", "--gctrace must be a file, got the folder '.'"),
         ("--gctrace=missing/gc.log", "--gctrace must be a file that this user may write, got 'missing/gc.log'"),
     ],
 )
@@ -124,6 +126,20 @@ def test_a_wrong_value_is_one_line(flag: str, complaint: str, tmp_path: Path) ->
     assert (done.returncode, done.stdout) == (2, "")
     assert done.stderr.count("\n") == 1
     assert complaint in done.stderr
+
+
+def test_a_value_without_its_equals_sign_is_pointed_out(tmp_path: Path) -> None:
+    done = lowtide("run", "--gctrace", "gc.log", "-m", "app", cwd=tmp_path)
+
+    assert done.returncode == 2
+    assert done.stderr == "lowtide: script 'gc.log' does not exist; the trace's file is given with: --gctrace=gc.log\n"
+
+
+def test_a_trace_can_be_switched_off_where_the_environment_asks_for_one(tmp_path: Path) -> None:
+    env = environment(LOWTIDE_GCTRACE=str(tmp_path / "gc.log"))
+
+    lowtide("run", "--gctrace=off", "--out=profiles", "-c", "pass", cwd=tmp_path, env=env)
+    assert [path.name for path in tmp_path.iterdir()] == ["profiles"]
 
 
 def test_the_variables_alone_will_do(tmp_path: Path) -> None:

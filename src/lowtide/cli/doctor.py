@@ -19,7 +19,7 @@ from lowtide.cli import inputs, options
 from lowtide.errors import LowtideError
 from lowtide.heap import collector, settings
 from lowtide.pacer.memory import Limit, MemoryReader
-from lowtide.pacer.settings import LIMIT, MODE, PERCENT, TRACE, Knob, read_limit, read_mode, read_percent
+from lowtide.pacer.settings import LIMIT, MODE, PERCENT, TRACE, Knob, parse_trace, read_limit, read_mode, read_percent
 from lowtide.units import format_bytes, format_duration
 
 UNWELL = 1
@@ -152,8 +152,23 @@ def _pacer() -> Iterator[Finding]:
     growth = "by what collections find" if percent.value is None else f"{percent.value}"
     yield _knob(PERCENT, percent, f"{growth} ({percent.origin})")
     yield _knob(LIMIT, limit, f"{_limit(limit.value)} ({limit.origin})")
+    yield _trace()
+
+
+def _trace() -> Finding:
     text = os.environ.get(TRACE)
-    yield Finding(TRACE, "ok", f"{text} (environment)" if text else "off (default)")
+    if not text:
+        return Finding(TRACE, "ok", "off (default)")
+    try:
+        target = parse_trace(text)
+    except LowtideError as error:
+        return Finding(TRACE, "problem", f"environment: {error}; off (default)")
+    if target is None or target.file is None:
+        return Finding(TRACE, "ok", f"{text} (environment)")
+    file = Path(target.file).absolute()
+    if file.is_dir() or not os.access(file if file.exists() else file.parent, os.W_OK):
+        return Finding(TRACE, "problem", f"{file} must be a file that this user may write (environment)")
+    return Finding(TRACE, "ok", f"{text} (environment); other processes of the program write {file.name}.<pid>")
 
 
 def _knob(variable: str, knob: Knob, detail: str) -> Finding:

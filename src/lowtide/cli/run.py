@@ -12,7 +12,7 @@ import click
 from lowtide.cli.options import quantity
 from lowtide.errors import SettingsError
 from lowtide.heap import collector, settings
-from lowtide.pacer.settings import MODE, MODES, TRACE
+from lowtide.pacer.settings import MODE, MODES, TRACE, parse_trace
 
 BOOTSTRAP = Path(__file__).parent.parent / "_bootstrap"
 
@@ -105,7 +105,7 @@ def command(
     collector.start(chosen.sample_interval, chosen.max_frames, chosen.max_bytes)
     collector.stop()
     variables = {settings.VARIABLE: settings.to_text(chosen), **_pacer_variables(pacer, gctrace)}
-    _check_program(program)
+    _check_program(program, has_bare_trace=gctrace == BARE["--gctrace"])
     _make_writable(Path(chosen.directory))
     file = Path(chosen.directory) / f"heap.{collector.identity()}.pb.gz"
     click.echo(f"lowtide: heap profile in {file}; see it with: lowtide top {shlex.quote(chosen.directory)}", err=True)
@@ -132,19 +132,21 @@ def _pacer_variables(pacer: str | None, gctrace: str | None) -> dict[str, str]:
 
 
 def _trace_target(text: str) -> str:
-    form = "json:" if text.startswith("json:") else ""
-    name = text.removeprefix(form)
-    if name in (BARE["--gctrace"], "stderr"):
+    try:
+        target = parse_trace(text)
+    except SettingsError:
+        raise SettingsError(f"--gctrace must be a file, json:FILE or stderr, got {text!r}") from None
+    if target is None or target.file is None:
         return text
-    file = Path(name).absolute()  # for children that change their folder
-    if not name or file.is_dir():
-        raise SettingsError(f"--gctrace must be a file, got {name!r}")
+    file = Path(target.file).absolute()  # for children that change their folder
+    if file.is_dir():
+        raise SettingsError(f"--gctrace must be a file, got the folder {target.file!r}")
     if not os.access(file if file.exists() else file.parent, os.W_OK):
-        raise SettingsError(f"--gctrace must be a file that this user may write, got {name!r}")
-    return f"{form}{file}"
+        raise SettingsError(f"--gctrace must be a file that this user may write, got {target.file!r}")
+    return f"{'json:' if target.is_json else ''}{file}"
 
 
-def _check_program(program: tuple[str, ...]) -> None:
+def _check_program(program: tuple[str, ...], *, has_bare_trace: bool) -> None:
     name = program[0]
     if name in ("-m", "-c"):
         if len(program) == 1:
@@ -152,6 +154,8 @@ def _check_program(program: tuple[str, ...]) -> None:
     elif name != "-" and name[:2] not in ("-m", "-c") and not Path(name).exists():
         if name in MODES:
             hint = f"; the pacer's mode is given with: --pacer={name}"
+        elif has_bare_trace and len(program) > 1:
+            hint = f"; the trace's file is given with: --gctrace={name}"
         else:
             hint = f"; a module is run with: lowtide run -m {name}" if name.isidentifier() else ""
         raise SettingsError(f"script {name!r} does not exist{hint}")

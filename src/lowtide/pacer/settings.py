@@ -18,6 +18,18 @@ MAX_PERCENT = 1_000_000
 OFF = "off"
 
 
+class TraceTarget(NamedTuple):
+    """Where a trace goes, and in which form.
+
+    Args:
+        file: None for stderr.
+        is_json: an object a line.
+    """
+
+    file: str | None
+    is_json: bool
+
+
 class Knob(NamedTuple):
     """A setting as the environment leaves it.
 
@@ -68,6 +80,22 @@ def parse_percent(text: str) -> Percent:
     if not (digits.isascii() and digits.isdecimal() and len(digits) < 11):
         raise SettingsError(f"expected a whole number such as 100, or off, got {text[:40]!r}")
     return check_percent(int(digits))
+
+
+def parse_trace(text: str) -> TraceTarget | None:
+    """Read `LOWTIDE_GCTRACE`: `1`, `stderr`, a file, `json:stderr` or `json:FILE`; None for `0` and `off`.
+
+    Raises: SettingsError.
+    """
+    is_json = text.startswith("json:")
+    target = text.removeprefix("json:").strip()
+    if target.lower() in ("0", OFF) and not is_json:
+        return None
+    if target in ("1", "stderr"):
+        return TraceTarget(None, is_json)
+    if not target or target.isdecimal() or target.lower() in ("true", "false", "yes", "no", "on", "-"):
+        raise SettingsError(f"expected 1 (stderr), a file or json:FILE, got {text[:40]!r}")
+    return TraceTarget(target, is_json)
 
 
 def read_mode(environ: Mapping[str, str]) -> Knob:

@@ -11,6 +11,7 @@ from lowtide.errors import SettingsError
 from lowtide.pacer import boundaries, record, watch
 from lowtide.pacer.messages import warn
 from lowtide.pacer.record import Collection, Header
+from lowtide.pacer.settings import parse_trace
 from lowtide.pacer.sinks import Descriptor, File, Sink, Stream, Writer
 
 Format = Literal["raw", "json"]
@@ -173,16 +174,8 @@ def start_from_text(text: str) -> Trace | None:
 
     Raises: SettingsError for anything else; OSError; CoreUnavailableError.
     """
-    prefix, colon, rest = text.partition(":")
-    is_json = bool(colon) and prefix == "json"
-    target = (rest if is_json else text).strip()
-    if target.lower() in ("0", "off") and not is_json:
-        return None
-    if target in ("1", "stderr"):
-        return trace(None, "json" if is_json else "raw")
-    if not target or target.isdecimal() or target.lower() in ("true", "false", "yes", "no", "on"):
-        raise SettingsError(f"expected 1 (stderr), a file or json:FILE, got {text[:40]!r}")
-    return trace(target, "json" if is_json else "raw")
+    target = parse_trace(text)
+    return target and trace(target.file, "json" if target.is_json else "raw")
 
 
 def _sink(target: str | os.PathLike[str] | int | Writer | None) -> Sink:
