@@ -86,6 +86,7 @@ class Limit:
         self._round_begin_bytes = 0
         self._next_round_seconds = 0.0
         self._fruitless = 0
+        self._patience = 1.0  # grows with each collection near the limit that found next to nothing
 
     @property
     def has_given_up(self) -> bool:
@@ -106,17 +107,18 @@ class Limit:
     def is_eaten(self, ratio: float) -> bool:
         """Tell whether, near the limit, memory has grown by half of what was left of it.
 
-        By no more than `ratio` of itself, and by no less than an eighth of that: what has found nothing so far
-        (`ratio` is large then) is not repeated for a few bytes.
+        By no more than `ratio` of itself, and by no less than an eighth of that. Each collection in a row that found
+        next to nothing doubles it: a leak near its limit is not to be looked through for every few bytes.
         """
         if not self.is_tight or self.headroom_bytes is None or self._full_rss_bytes is None:
             return False
         most = ratio * self._full_rss_bytes
-        step = min(max(self.headroom_bytes / 2, most * TIGHT_STEP), most)
+        step = min(max(self.headroom_bytes / 2, most * TIGHT_STEP) * self._patience, most)
         return self._rss_bytes - self._full_rss_bytes >= step
 
-    def collected(self, rss_bytes: int) -> None:
+    def collected(self, rss_bytes: int, *, found_much: bool) -> None:
         """Account for a full collection; `rss_bytes` is negative where it was not read."""
+        self._patience = 1.0 if found_much else min(self._patience * 2, 1 / TIGHT_STEP)
         self._full_rss_bytes = rss_bytes if rss_bytes >= 0 else None
         self._rss_bytes = max(rss_bytes, 0)
 
@@ -153,6 +155,7 @@ class Limit:
     def _begin_anew(self) -> None:
         self.unreclaimable_bytes = 0
         self._fruitless = self._rung = 0
+        self._patience = 1.0
         self._next_round_seconds = 0.0
 
     def _measure_rate(self, used_bytes: int, now_seconds: float) -> None:

@@ -5,7 +5,7 @@ from typing import NamedTuple
 
 from lowtide.pacer.bucket import CAPACITY_NS, Bucket
 from lowtide.pacer.freezing import Freezing
-from lowtide.pacer.growth import Growth
+from lowtide.pacer.growth import LOW_YIELD, Growth
 from lowtide.pacer.learning import Pauses
 from lowtide.pacer.limits import Limit, Trim
 from lowtide.pacer.placement import IN_PLACE_GROWTH, Placement, fits, needed_seconds
@@ -101,7 +101,8 @@ class Policy:
         if collection.generation == 2:
             self._growth.collected(collection, self._clock, was_due=act in FULL_ACTS and self._freezing.is_warm)
             self._placement.clear()
-            self._limit.collected(collection.rss_bytes)
+            found_much = collection.freed >= LOW_YIELD * collection.scanned
+            self._limit.collected(collection.rss_bytes, found_much=found_much)
         was_warm = self._freezing.is_warm
         self._freezing.collected(collection, act, self._growth, self._clock)
         self._growth.is_warming = not self._freezing.is_warm

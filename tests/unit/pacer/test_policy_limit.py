@@ -1,5 +1,7 @@
 """The memory limit: what is tried, in which order, and when it is given up."""
 
+import pytest
+
 from lowtide.pacer.reading import Act, Memory, Moment
 from lowtide.pacer.thresholds import NEVER
 from tests.unit.pacer.desk import MIB, QUIET, Desk
@@ -126,6 +128,16 @@ def test_near_the_limit_half_of_what_is_left_may_be_eaten_between_two_collection
     assert desk.over(920).act is QUIET
     decision = desk.over(935)
     assert (decision.act, decision.cause) == (Act.FULL, "limit")
+
+
+@pytest.mark.parametrize(("freed", "due_at_mib"), [(50_000, 959), (0, 982)])
+def test_near_the_limit_a_collection_that_found_nothing_doubles_what_may_be_eaten(freed: int, due_at_mib: int) -> None:
+    desk = warm()
+    desk.over(900)
+    desk.collected(desk.over(935), freed=freed)
+    desk.over(935)
+    due = next(used for used in range(936, 1000) if desk.over(used).act is Act.FULL)
+    assert due == due_at_mib
 
 
 def test_growth_that_will_reach_the_limit_within_half_a_minute_is_near_it() -> None:
