@@ -12,7 +12,7 @@ from gc_lab.workloads import WORKLOADS
 
 COMPARED = ("stock", "freeze", "disable", "pacer")
 LIMIT_BYTES = 112 << 20
-_MOST_REQUESTS = 100_000
+_MOST_REQUESTS = 500_000
 
 
 def measure(plan: Plan, say: Say) -> Iterator[dict[str, Any]]:
@@ -25,10 +25,11 @@ def measure(plan: Plan, say: Say) -> Iterator[dict[str, Any]]:
 
 
 def run(policy: str, scale: float) -> dict[str, Any]:
+    workload = "slow leak" if scale == 1 else "leak"  # half a minute each, when it counts
     options = {
-        "workload": "leak",
+        "workload": workload,
         "policy": policy,
-        "objects": WORKLOADS["leak"].objects,
+        "objects": WORKLOADS[workload].objects,
         "requests": _MOST_REQUESTS,
         "idle_every": 0,
     }

@@ -7,6 +7,7 @@ import time
 from collections import OrderedDict, deque
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from gc_lab import careless_library
@@ -159,14 +160,15 @@ def old_garbage(objects: int) -> Handler:
     return answer
 
 
-def leak(objects: int) -> Handler:
-    """A cache without a bound: what is leaked lives."""
+def leak(objects: int, every: int = 1) -> Handler:
+    """A cache without a bound, which one of `every` requests adds to: what is leaked lives."""
     items = catalogue(objects)
     cache: dict[int, dict[str, Any]] = {}
 
     def answer(number: int) -> bytes:
         found = page(items, number, rows=500)
-        cache[number] = {"rows": found["rows"][:4], "body": number.to_bytes(2048, "big")}
+        if number % every == 0:
+            cache[number] = {"rows": found["rows"][:4], "body": number.to_bytes(2048, "big")}
         return json.dumps(found["rows"][:10]).encode()
 
     return answer
@@ -191,6 +193,7 @@ WORKLOADS = {
     "bursty": Workload("bursts of 0.25 s, idle in between", request_cycles, 300_000, ("bursts",)),
     "saturated": Workload("always requests waiting", static_heap, 300_000, ("saturated",)),
     "leak": Workload("a live leak", leak, 30_000),
+    "slow leak": Workload("a live leak in one request of four", partial(leak, every=4), 30_000),
     "library": Workload(
         "a library that calls gc.collect() in requests",
         collects_in_requests,
