@@ -27,6 +27,7 @@ class Recorder:
         self._collections = [0, 0, 0]
         self._in_request = [0, 0, 0]
         self._pause_in_request_ns = self._pause_ns = self._gc_ns = self._gc_cpu_ns = 0
+        self._cpu_in_request_ns = 0
         # Arrays of numbers: nothing that the collector tracks is made inside a collection.
         self._full_ns = array("q")
         self._full_at_ns = array("q")
@@ -42,11 +43,13 @@ class Recorder:
         generation = info["generation"]
         self._collections[generation] += 1
         self._gc_ns += pause_ns
-        self._gc_cpu_ns += time.thread_time_ns() - self._began_cpu_ns
+        cpu_ns = time.thread_time_ns() - self._began_cpu_ns
+        self._gc_cpu_ns += cpu_ns
         self._pause_ns = max(self._pause_ns, pause_ns)
         if self.is_busy:
             self._in_request[generation] += 1
             self._pause_in_request_ns = max(self._pause_in_request_ns, pause_ns)
+            self._cpu_in_request_ns = max(self._cpu_in_request_ns, cpu_ns)
         if generation == 2:
             self._full_ns.append(pause_ns)
             self._full_at_ns.append(self._began_ns)
@@ -64,6 +67,7 @@ class Recorder:
             "in_request": self._in_request,
             "max_pause_ms": self._pause_ns / 1e6,
             "max_pause_in_request_ms": self._pause_in_request_ns / 1e6,
+            "max_cpu_in_request_ms": self._cpu_in_request_ns / 1e6,
             "full_pauses_ms": [ns / 1e6 for ns in self._full_ns],
             "full_at_ns": list(self._full_at_ns),
             "gc_seconds": self._gc_ns / 1e9,
