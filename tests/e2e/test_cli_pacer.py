@@ -49,6 +49,15 @@ def test_both_forms_of_a_trace_are_read_from_a_file_or_a_pipe(folder: Path) -> N
     assert json.loads(other.stdout)["findings"] == json.loads(raw.stdout)["findings"]
 
 
+def test_traces_of_other_processes_are_pointed_out(folder: Path, tmp_path: Path) -> None:
+    for name in ("gc.log", "gc.log.77", "gc.log.78", "gc.log.old"):
+        (tmp_path / name).write_text((folder / "gc.log").read_text())
+
+    first = lowtide("pacer", "explain", "gc.log", cwd=tmp_path)
+    assert first.stderr.endswith("; other processes wrote gc.log.77, gc.log.78\n")
+    assert lowtide("pacer", "explain", "gc.log.77", cwd=tmp_path).stderr == ""
+
+
 def test_a_page_is_written_where_it_is_wanted(folder: Path) -> None:
     done = lowtide("pacer", "explain", "gc.log", "--format", "html", "-o", "gc.html", cwd=folder)
 
@@ -79,7 +88,7 @@ def test_simulate_has_policies_of_its_own_and_a_form_for_programs(folder: Path) 
     done = lowtide("pacer", "simulate", "gc.log", "--format", "json", cwd=folder)
 
     found = json.loads(done.stdout)
-    assert found["schema"] == 1
+    assert (found["schema"], found["since"]) == (1, "its first request")
     assert [each["policy"] for each in found["predictions"]] == ["stock", "freeze", "threshold=50000", "act"]
     assert found["predictions"][0]["gen0_collections"] == pytest.approx(found["recorded"]["gen0_collections"], rel=0.05)
 

@@ -39,12 +39,14 @@ class Commands(click.Group):
       lowtide run -m uvicorn app:app     profile a service, files go to lowtide-out/
       lowtide top lowtide-out            what holds the most memory now
       lowtide flame lowtide-out          the same as one HTML page
+      lowtide run --gctrace=gc.log -m uvicorn app:app
+      lowtide pacer explain gc.log       what the garbage collector did, and what to try
     """,
 )
 @click.version_option(__version__, message="%(prog)s %(version)s")
 @click.pass_context
 def cli(ctx: click.Context) -> None:
-    """Memory profiles of CPython programs: take them, rank them, compare them.
+    """Memory of CPython programs: profile it, pool it, pace its garbage collector.
 
     Every FILE is in pprof format, from lowtide, Go or another tool; a folder stands for all heap.*.pb.gz in it, and
     `-` for standard input or output.

@@ -1,5 +1,6 @@
 """`lowtide pacer`."""
 
+import glob
 import json
 import sys
 from collections.abc import Sequence
@@ -7,18 +8,20 @@ from pathlib import Path
 
 import click
 
-from lowtide.cli import outputs
+from lowtide.cli import options, outputs
 from lowtide.errors import TraceFormatError
 from lowtide.pacer import record
 from lowtide.pacer.explain import Explanation, explain
 from lowtide.pacer.explain_page import render
 from lowtide.pacer.explain_text import sections
+from lowtide.pacer.flows import settled
 from lowtide.pacer.replay_policy import parse_policy
 from lowtide.pacer.simulate import Prediction, measured, simulate
 from lowtide.profile.formats.table import printable
 from lowtide.units import format_count, format_duration
 
 DEFAULT_POLICIES = ("stock", "freeze", "threshold=50000", "act")
+OTHERS = 4  # traces of other processes that are named
 HEADER = (
     "policy",
     "GC",
@@ -50,6 +53,9 @@ def command(ctx: click.Context) -> None:
       lowtide run --gctrace=gc.log -m uvicorn app:app     record, under load, then
       lowtide pacer explain gc.log                        each line, what hurts, what to try
       lowtide pacer explain gc.log --format html -o gc.html
+
+    \b
+    Each process has a trace: LOG is that of the first, LOG.<pid> those of its children, as of gunicorn's workers.
 
     \b
     A trace should hold some full collections (gen2), and say which pauses fell into requests: mark those with
@@ -108,7 +114,7 @@ def _text(explanation: Explanation, *, is_terminal: bool) -> str:
       threshold=N    gc.set_threshold(N)
       disable        gc.disable()
       act            the pacer acts; percent=N: with that percent
-    The first four can be joined, as in freeze+threshold=50000.
+    freeze, threshold=N and disable can be joined, as in freeze+threshold=50000.
 
     \b
     ± is the relative error of a figure in the trace's own cross-check: the second half predicted from the first, under
@@ -125,14 +131,7 @@ def _text(explanation: Explanation, *, is_terminal: bool) -> str:
     default=DEFAULT_POLICIES,
     help=f"Policy to predict; may be given several times. Default: {', '.join(DEFAULT_POLICIES)}.",
 )
-@click.option(
-    "--format",
-    "output_format",
-    type=click.Choice(["table", "json"]),
-    default="table",
-    show_default=True,
-    help="table for people, json for programs.",
-)
+@options.output_format
 def simulate_command(*, file: str, policies: Sequence[str], output_format: str) -> None:
     """Predict what collecting would have cost under other policies.
 
@@ -140,11 +139,12 @@ def simulate_command(*, file: str, policies: Sequence[str], output_format: str) 
     """
     trace = _read(file)
     settings = [parse_policy(text, trace.header.python) for text in policies]
-    recorded = measured(trace)
+    recorded, since = measured(trace), settled(trace).since
     predictions = simulate(trace, settings)
     if output_format == "json":
         found = {
             "schema": 1,
+            "since": since,
             "recorded": recorded.as_json(),
             "predictions": [prediction.as_json() for prediction in predictions],
         }
@@ -155,6 +155,7 @@ def simulate_command(*, file: str, policies: Sequence[str], output_format: str) 
     for row in rows:
         cells = [cell.rjust(width) for cell, width in zip(row[1:], widths[1:], strict=True)]
         click.echo("  ".join([row[0].ljust(widths[0]), *cells]).rstrip())
+    click.echo(f"all: since {since}")
     for prediction in predictions:
         for remark in prediction.remarks:
             click.echo(f"{prediction.policy}: {remark}")
@@ -188,7 +189,7 @@ def _read(file: str) -> record.Trace:
     name = "standard input" if file == "-" else file
     try:
         content = sys.stdin.buffer.read() if file == "-" else Path(file).read_bytes()
-        return record.parse(content.decode())
+        trace = record.parse(content.decode())
     except OSError as error:
         error.filename = error.filename or name
         raise
@@ -196,3 +197,13 @@ def _read(file: str) -> record.Trace:
         raise TraceFormatError(f"{name}: expected a gctrace, got bytes that are no text") from None
     except TraceFormatError as error:
         raise TraceFormatError(f"{name}: {error}") from None
+    _tell_of_others(Path(file), trace.header.pid)
+    return trace
+
+
+def _tell_of_others(file: Path, pid: int) -> None:
+    others = sorted(other.name for other in file.parent.glob(f"{glob.escape(file.name)}.[0-9]*"))
+    if others:
+        more = f" and {format_count(len(others) - OTHERS)} more" if len(others) > OTHERS else ""
+        named = ", ".join(map(printable, others[:OTHERS]))
+        click.echo(f"lowtide: this is the trace of process {pid}; other processes wrote {named}{more}", err=True)

@@ -50,10 +50,12 @@ def _begins_program(arg: str) -> bool:
       lowtide run --heap-interval 64KiB --out /var/tmp/profiles manage.py runserver
       lowtide run --heap-interval 1 script.py            every block, exactly; slow
       lowtide run --gctrace=gc.log -m uvicorn app:app    one line a collection of the garbage collector
-      lowtide run --pacer -m uvicorn app:app             what --pacer=act would save, at exit
+      lowtide run --pacer -m uvicorn app:app             what --pacer=act would save: after a minute, and at exit
 
     \b
-    Each process writes OUT/heap.<pid>.<starttime>.pb.gz, also those that the program forks, spawns or executes.
+    Each process writes OUT/heap.<pid>.<starttime>.pb.gz, also those that the program forks, spawns or executes; of
+    a gctrace in FILE the first process writes FILE, and each other one FILE.<pid>.
+    The pacer has to be told of requests, by lowtide.pacer.asgi(app), wsgi(app) or `with lowtide.pacer.request()`.
     Where the command cannot change, or no heap profile is wanted, set the variables that this command sets:
       LOWTIDE_HEAP=interval=512KiB,out=/var/tmp/profiles,every=60s
       LOWTIDE_PACER=act  LOWTIDE_GCTRACE=/var/tmp/gc.log
