@@ -57,7 +57,8 @@ class Explanation(NamedTuple):
 
     Args:
         header: whose it is.
-        seconds: from the start of watching to the end of the last collection.
+        collections: how many were recorded.
+        seconds: from the start of watching to the end of the last one.
         findings: what hurts, worst first.
         entries: the lines.
         since: where the part begins that the figures are of: the program has started.
@@ -68,6 +69,7 @@ class Explanation(NamedTuple):
     """
 
     header: Header
+    collections: int
     seconds: float
     findings: tuple[Finding, ...]
     entries: tuple[Entry, ...]
@@ -82,6 +84,7 @@ class Explanation(NamedTuple):
         return {
             "schema": 1,
             "header": self.header._asdict(),
+            "collections": self.collections,
             "seconds": self.seconds,
             "trouble": self.trouble or None,
             "findings": [finding._asdict() for finding in self.findings],
@@ -108,6 +111,7 @@ def explain(trace: Trace) -> Explanation:
     last = max(((c.start_ns + c.pause_ns) for c in trace.collections), default=trace.header.start_ns)
     return Explanation(
         header=trace.header,
+        collections=len(trace.collections),
         seconds=(last - trace.header.start_ns) / 1e9,
         findings=tuple(findings(trace)),
         entries=tuple(_entries(trace)),

@@ -44,10 +44,8 @@ def summary(explanation: Explanation) -> str:
     """Say whose trace it is and how much was collected."""
     e, h = explanation, explanation.header
     kind = ", the incremental collector" if h.incremental else ""
-    number = sum(entry.last - entry.first + 1 for entry in e.entries)
-    return (
-        f"python {h.python}{kind}, process {h.pid}: {format_count(number)} collections in {format_duration(e.seconds)}"
-    )
+    recorded = f"{format_count(e.collections)} collections in {format_duration(e.seconds)}"
+    return f"python {h.python}{kind}, process {h.pid}: {recorded}"
 
 
 def _finding(finding: Finding) -> str:

@@ -26,6 +26,10 @@ def findings(trace: Trace) -> Iterator[Finding]:
     if not collections:
         yield Finding("no collection was recorded")
         return
+    lost = collections[-1].number - collections[0].number + 1 - len(collections)
+    if lost > 0:
+        missing = "1 collection is" if lost == 1 else f"{format_count(lost)} collections are"
+        yield Finding(f"{missing} missing in between: they came faster than they were written; no figure holds them")
     part = settled(trace)
     freezing = part.first - 1 if part.is_frozen else -1  # the collection before a freeze is no waste
     seen = [c for i, c in enumerate(collections) if c.cause != "shutdown" and i != freezing]

@@ -200,6 +200,16 @@ def test_a_trace_of_nothing_is_explained_as_nothing() -> None:
     assert "nothing can be predicted: expected a trace with collections" in told
 
 
+def test_lines_that_were_lost_are_mentioned_and_not_counted() -> None:
+    recorded = trace(*(collection(at) for at in range(10)))
+    kept = recorded._replace(collections=recorded.collections[2:4] + recorded.collections[7:])
+    told = text(explain(kept))
+
+    assert "3 collections are missing in between" in told
+    assert ": 5 collections in " in told
+    assert "missing" not in text(explain(recorded))
+
+
 def test_a_broken_last_line_is_mentioned() -> None:
     assert "the last line is broken off" in text(explain(trace(collection())._replace(is_cut=True)))
 
