@@ -155,7 +155,7 @@ def simulate_command(*, file: str, policies: Sequence[str], output_format: str) 
     for row in rows:
         cells = [cell.rjust(width) for cell, width in zip(row[1:], widths[1:], strict=True)]
         click.echo("  ".join([row[0].ljust(widths[0]), *cells]).rstrip())
-    click.echo(f"all: since {since}")
+    click.echo(f"recorded and predicted: since {since}")
     for prediction in predictions:
         for remark in prediction.remarks:
             click.echo(f"{prediction.policy}: {remark}")

@@ -55,7 +55,10 @@ def parse_limit(value: Limit) -> Limit:
         except SettingsError:
             expected = "a memory limit such as 900MiB, 90%, auto or off"
             raise SettingsError(f"expected {expected}, got {text[:40]!r}") from None
-    value = operator.index(value)
+    try:
+        value = operator.index(value)
+    except TypeError:
+        raise TypeError(f"memory_limit must be bytes, a text such as '900MiB', or off, got {value!r}") from None
     if value < 1:
         raise SettingsError(f"memory_limit must be >= 1 byte, or off, got {value}")
     return value

@@ -62,7 +62,10 @@ def check_percent(percent: Percent) -> Percent:
     """
     if percent is None:
         return None
-    percent = operator.index(percent)
+    try:
+        percent = operator.index(percent)
+    except TypeError:
+        raise TypeError(f"percent must be a whole number such as 100, or off (None), got {percent!r}") from None
     if not 1 <= percent <= MAX_PERCENT:
         raise SettingsError(f"percent must be 1 to {MAX_PERCENT}, or off (None), got {percent}")
     return percent

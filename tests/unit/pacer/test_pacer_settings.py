@@ -1,9 +1,12 @@
 """What the variables of the pacer may say."""
 
+from typing import Any
+
 import pytest
 
 from lowtide.errors import SettingsError
-from lowtide.pacer.settings import Knob, check_mode, parse_percent, read_limit, read_mode, read_percent
+from lowtide.pacer.memory import parse_limit
+from lowtide.pacer.settings import Knob, check_mode, check_percent, parse_percent, read_limit, read_mode, read_percent
 
 
 @pytest.mark.parametrize(("text", "value"), [("100", 100), (" 50% ", 50), ("off", None), ("OFF", None)])
@@ -15,6 +18,18 @@ def test_percent(text: str, value: int | None) -> None:
 def test_no_percent(text: str) -> None:
     with pytest.raises(SettingsError):
         parse_percent(text)
+
+
+@pytest.mark.parametrize("value", ["100", 1.5, []])
+def test_what_is_no_whole_number_is_named(value: Any) -> None:
+    with pytest.raises(TypeError, match="percent must be a whole number such as 100"):
+        check_percent(value)
+
+
+@pytest.mark.parametrize("value", [1.5, [], b"1MiB"])
+def test_what_is_no_limit_is_named(value: Any) -> None:
+    with pytest.raises(TypeError, match="memory_limit must be bytes, a text such as '900MiB', or off"):
+        parse_limit(value)
 
 
 @pytest.mark.parametrize(
