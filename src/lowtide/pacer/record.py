@@ -247,6 +247,16 @@ def lost_line(count: int, is_json: bool) -> str:
     )
 
 
+def count(lines: str) -> int:
+    """Return how many collections the lines of a trace are about; those that a line calls lost are some of them."""
+    lost = sum(map(int, _LOST.findall(lines)))
+    return lost + len(_COLLECTION.findall(lines))
+
+
+_LOST = re.compile(r'^(?:# lost |\{"lost":\s*)(\d+)', re.MULTILINE)
+_COLLECTION = re.compile(r'^(?:gc |\{"number")', re.MULTILINE)
+
+
 def pid_line(pid: int, is_json: bool) -> str:
     """Say whose lines follow, where several processes write to the same place; without a line feed."""
     return json.dumps({"pid": pid}) if is_json else f"# pid {pid}"

@@ -117,9 +117,9 @@ class Trace:
                 self._has_warned = True
                 warn(f"the gctrace cannot be written: {error}")
         if len(data) > MAX_UNSENT_BYTES:
-            begun = data[: data.index(b"\n") + 1]
-            self._next -= data.count(b"\n") - 1  # the next line will say how many are lost
-            data = begun
+            end = data.index(b"\n") + 1  # of the line that may have been begun
+            self._next -= record.count(data[end:].decode())  # the next line will say how many are lost
+            data = data[:end]
         self._unsent = data
 
     # Forks
