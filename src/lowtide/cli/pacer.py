@@ -11,10 +11,9 @@ import click
 from lowtide.cli import options, outputs
 from lowtide.errors import TraceFormatError
 from lowtide.pacer import record
-from lowtide.pacer.explain import Explanation, explain
+from lowtide.pacer.explain import Explanation, explain, figures_since
 from lowtide.pacer.explain_page import render
 from lowtide.pacer.explain_text import sections
-from lowtide.pacer.flows import settled
 from lowtide.pacer.replay_policy import parse_policy
 from lowtide.pacer.simulate import Prediction, measured, simulate
 from lowtide.profile.formats.table import printable
@@ -139,7 +138,7 @@ def simulate_command(*, file: str, policies: Sequence[str], output_format: str) 
     """
     trace = _read(file)
     settings = [parse_policy(text, trace.header.python) for text in policies]
-    recorded, since = measured(trace), settled(trace).since
+    recorded, since = measured(trace), figures_since(trace)
     predictions = simulate(trace, settings)
     if output_format == "json":
         found = {

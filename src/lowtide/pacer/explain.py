@@ -115,12 +115,22 @@ def explain(trace: Trace) -> Explanation:
         seconds=(last - trace.header.start_ns) / 1e9,
         findings=tuple(findings(trace)),
         entries=tuple(_entries(trace)),
-        since=settled(trace).since,
+        since=figures_since(trace),
         recorded=recorded,
         options=options,
         guidance=guidance(trace.collections),
         trouble=trouble,
     )
+
+
+def figures_since(trace: Trace) -> str:
+    """Say where the part of a trace begins that its figures are of."""
+    since = settled(trace).since
+    return since.replace("gc.", "the pacer's gc.") if _acts(trace) else since
+
+
+def _acts(trace: Trace) -> bool:
+    return any(c.cause in OWN_CAUSES for c in trace.collections)
 
 
 # The lines
@@ -168,8 +178,7 @@ def _options(trace: Trace) -> tuple[Prediction, tuple[Option, ...]]:
     recorded = simulate.measured(trace)
     if recorded.wait_seconds < NOTICED_SECONDS:
         return recorded, ()
-    acts = any(c.cause in OWN_CAUSES for c in trace.collections)
-    policies = [parse_policy(text, python) for text in CANDIDATES if not (acts and text == "act")]
+    policies = [parse_policy(text, python) for text in CANDIDATES if not (_acts(trace) and text == "act")]
     options = []
     for prediction in simulate.simulate(trace, policies):
         is_cheap = (

@@ -163,6 +163,14 @@ def test_what_ran_under_the_pacer_is_not_told_to_act() -> None:
     assert "act" not in {option.policy for option in explain(trace(*paced)).options}
 
 
+def test_thresholds_that_the_pacer_set_are_not_put_down_to_the_program() -> None:
+    later = [collection(at, thresholds=(20_000, 10, 2**31 - 1)) for at in (1, 2)]
+
+    assert explain(trace(collection(), *later)).since == "gc.set_threshold()"
+    paced = trace(collection(), *(c._replace(cause="safepoint") for c in later))
+    assert explain(paced).since == "the pacer's gc.set_threshold()"
+
+
 def test_what_no_request_would_notice_is_left_as_it_is() -> None:
     served = traces.service()
     short = [c._replace(pause_ns=c.pause_ns // 100) for c in served.collections]
