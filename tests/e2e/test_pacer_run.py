@@ -59,7 +59,7 @@ def test_the_bare_flag_changes_nothing_and_says_so(tmp_path: Path) -> None:
 
     assert done.stdout == python("-c", SHOW).stdout
     assert own_lines(done.stderr) == [
-        "lowtide: pacer changes nothing, and tells at exit what --pacer=act would save",
+        "lowtide: pacer changes nothing, and tells after a minute and at exit what --pacer=act would save",
     ]
 
 

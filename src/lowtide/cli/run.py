@@ -112,7 +112,9 @@ def command(
     file = Path(chosen.directory) / f"heap.{collector.identity()}.pb.gz"
     click.echo(f"lowtide: heap profile in {file}; see it with: lowtide top {shlex.quote(chosen.directory)}", err=True)
     if pacer == "advise":
-        click.echo("lowtide: pacer changes nothing, and tells at exit what --pacer=act would save", err=True)
+        click.echo(
+            "lowtide: pacer changes nothing, and tells after a minute and at exit what --pacer=act would save", err=True
+        )
     os.execve(sys.executable, [sys.executable, *program], _environment(variables))
 
 
