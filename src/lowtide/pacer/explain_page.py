@@ -128,14 +128,14 @@ def _verdict(e: Explanation) -> Iterable[str]:
     if e.recorded is None:
         yield f"<p>Nothing can be predicted: {_shown(e.trouble)}</p>"
     else:
-        yield f'<p class="soft">Recorded since {_shown(e.since)}: {_shown(figures(e.recorded))}</p><ol>'
+        yield f'<p class="soft">Recorded since {_shown(e.since)}: {_shown(figures(e.recorded))}</p>'
+        yield "<ol>" if e.options else f"<p>{LEAVE_IT.capitalize()}: leave it as it is.</p>"
         for option in e.options:
             remarks = "".join(f"<br>But: {_shown(remark)}" for remark in option.prediction.remarks)
             effects = _shown(effect(option, e.recorded))
             yield f'<li>{_shown(option.setting)}<br><span class="soft">{effects}{remarks}</span></li>'
-        yield "</ol>"
-        if not e.options:
-            yield f"<p>{LEAVE_IT.capitalize()}: leave it as it is.</p>"
+        if e.options:
+            yield "</ol>"
     yield f"<p>{_finding(e.guidance)}</p>"
 
 
