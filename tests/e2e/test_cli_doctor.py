@@ -51,6 +51,12 @@ def test_a_malformed_variable_is_a_problem() -> None:
     assert report(LOWTIDE_HEAP="yes")["LOWTIDE_HEAP"]["state"] == "problem"
 
 
+def test_a_knob_of_a_pacer_that_nobody_starts_is_noted() -> None:
+    assert report(LOWTIDE_MEMORY_LIMIT="900MiB")["LOWTIDE_MEMORY_LIMIT"]["state"] == "note"
+    assert report(LOWTIDE_MEMORY_LIMIT="900MiB", LOWTIDE_PACER="act")["LOWTIDE_MEMORY_LIMIT"]["state"] == "ok"
+    assert report(LOWTIDE_MEMORY_LIMIT="900 apples")["LOWTIDE_MEMORY_LIMIT"]["state"] == "problem"
+
+
 def test_where_a_trace_goes_is_checked(tmp_path: Path) -> None:
     found = {text: report(LOWTIDE_GCTRACE=text)["LOWTIDE_GCTRACE"] for text in ("yes", "/nowhere/gc.log", "stderr")}
 

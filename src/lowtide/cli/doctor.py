@@ -150,8 +150,12 @@ def _pacer() -> Iterator[Finding]:
         yield _knob(MODE, mode, f"{mode.value} ({mode.origin})" if mode.value else f"not started (start it by {ways})")
     percent, limit = read_percent(os.environ), read_limit(os.environ)
     growth = "by what collections find" if percent.value is None else f"{percent.value}"
-    yield _knob(PERCENT, percent, f"{growth} ({percent.origin})")
-    yield _knob(LIMIT, limit, f"{_limit(limit.value)} ({limit.origin})")
+    for variable, knob, shown in ((PERCENT, percent, growth), (LIMIT, limit, _limit(limit.value))):
+        if knob.origin == "environment" and mode.value is None:
+            detail = f"{shown} ({knob.origin}), once something starts the pacer: {MODE} is not set"
+            yield Finding(variable, "note", detail)
+        else:
+            yield _knob(variable, knob, f"{shown} ({knob.origin})")
     yield _trace()
 
 
