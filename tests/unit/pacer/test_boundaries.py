@@ -7,7 +7,6 @@ import gc
 import os
 import sys
 import threading
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -18,16 +17,7 @@ from lowtide.pacer.reading import Moment
 from tests.e2e.programs import python
 
 _core = pytest.importorskip("lowtide._core", reason="the extension is not built")
-
-
-@pytest.fixture(autouse=True)
-def heard() -> Iterator[list[Moment]]:
-    """Give the moments that a listener has heard of."""
-    moments: list[Moment] = []
-    boundaries.listen(lambda moment, _: moments.append(moment))
-    yield moments
-    boundaries.listen(None)
-    assert in_flight() == 0
+pytestmark = pytest.mark.usefixtures("heard")
 
 
 def test_the_end_of_the_only_request_is_a_safe_point(heard: list[Moment]) -> None:

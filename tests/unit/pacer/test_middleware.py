@@ -15,24 +15,13 @@ from wsgiref.validate import validator
 
 import pytest
 
-from lowtide.pacer import boundaries
 from lowtide.pacer.boundaries import in_flight, in_request, request
 from lowtide.pacer.middleware import Message, Receive, Send, asgi, wsgi
 from lowtide.pacer.reading import Moment
 from lowtide.pacer.workers import celery, post_request, pre_request
 
 pytest.importorskip("lowtide._core", reason="the extension is not built")
-
-
-@pytest.fixture(autouse=True)
-def heard() -> Iterator[list[Moment]]:
-    """Give the moments that a listener has heard of."""
-    moments: list[Moment] = []
-    boundaries.listen(lambda moment, _: moments.append(moment))
-    yield moments
-    boundaries.listen(None)
-    assert in_flight() == 0
-
+pytestmark = pytest.mark.usefixtures("heard")
 
 # ASGI
 

@@ -18,16 +18,7 @@ from lowtide.pacer import record, tracing, watch
 from lowtide.pacer.sinks import Descriptor
 
 core = pytest.importorskip("lowtide._core", reason="the extension is not built")
-
-
-@pytest.fixture(autouse=True)
-def _collections_are_the_test_s_own() -> Iterator[None]:
-    was_enabled = gc.isenabled()
-    gc.disable()
-    yield
-    assert not core.gc_is_watched(), "the test has left a trace"
-    if was_enabled:
-        gc.enable()
+pytestmark = pytest.mark.usefixtures("own_collections")
 
 
 def collect(*generations: int) -> None:

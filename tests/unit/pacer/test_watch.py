@@ -3,7 +3,6 @@
 import gc
 import os
 import threading
-from collections.abc import Iterator
 
 import pytest
 
@@ -11,6 +10,7 @@ from lowtide.pacer import watch
 from lowtide.pacer.record import Collection
 
 core = pytest.importorskip("lowtide._core", reason="the extension is not built")
+pytestmark = pytest.mark.usefixtures("own_collections")
 
 
 class Listener:
@@ -19,16 +19,6 @@ class Listener:
 
     def hear(self, collections: list[Collection]) -> None:
         self.numbers += [c.number for c in collections]
-
-
-@pytest.fixture(autouse=True)
-def _nobody_listens() -> Iterator[None]:
-    was_enabled = gc.isenabled()
-    gc.disable()
-    yield
-    assert not core.gc_is_watched(), "the test has left a listener"
-    if was_enabled:
-        gc.enable()
 
 
 def test_the_collector_is_watched_while_anybody_listens() -> None:
