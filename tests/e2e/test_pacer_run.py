@@ -24,7 +24,7 @@ SHOW = "import gc, json; print(json.dumps(gc.get_threshold()))"
 # Requests that leave cycles, beside a heap that makes CPython's full collections long.
 SERVE = """
 from lowtide import pacer
-held = [[] for _ in range(300_000)]
+held = [[] for _ in range(100_000)]
 for n in range(1500):
     with pacer.request():
         for _ in range(200):
@@ -217,7 +217,7 @@ from starlette.responses import PlainTextResponse
 from starlette.routing import Route
 from lowtide import pacer
 
-held = [[] for _ in range(300_000)]
+held = [[] for _ in range(100_000)]
 
 async def cycles(request):
     for _ in range(200):

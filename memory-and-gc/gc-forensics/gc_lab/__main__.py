@@ -16,7 +16,7 @@ from tools.openload import OpenloadError
 
 
 @click.command(context_settings={"help_option_names": ["-h", "--help"]})
-@click.argument("parts", nargs=-1, type=click.Choice(lab.PARTS))
+@click.argument("parts", nargs=-1, type=click.Choice([*lab.PARTS, lab.RECORDED]))
 @click.option("--quick", is_flag=True, help="Everything once, a tenth of the objects, short: does the lab still run?")
 @click.option("--check", is_flag=True, help="Annotate the committed traces again; exit code 1 if one has changed.")
 @click.option("--annotate", is_flag=True, help="Annotate the committed traces again, and keep that.")
@@ -74,7 +74,7 @@ def main(
         plan = Plan(workloads or tuple(WORKLOADS), policies or tuple(POLICIES), loads, repeats, seconds)
         if quick:
             plan = replace(plan, repeats=1, seconds=0.3, scale=0.1)
-        lab.run(parts or lab.PARTS[:-1], plan, out, say)
+        lab.run(parts or lab.PARTS, plan, out, say)
     except (LabError, OpenloadError) as error:
         click.echo(f"gc-lab: {error}", err=True)
         raise SystemExit(2) from None

@@ -13,8 +13,9 @@ import click
 from gc_lab import Plan, Say, buffers, cgroup, latency, leak, pairs, plots, prefork, tables, traces
 from gc_lab.figures import Cells, read_runs
 
-PARTS = ("latency", "leak", "prefork", "buffers", "pairs", "traces")
-RUNS = PARTS[:4]
+RUNS = ("latency", "leak", "prefork", "buffers")
+PARTS = (*RUNS, "pairs")
+RECORDED = "traces"
 PAIRED = ("static", "cycles")
 
 
@@ -26,7 +27,7 @@ def run(parts: Iterable[str], plan: Plan, out: Path, say: Say) -> None:
     for part in parts:
         if part in ("leak", "prefork") and (reason := cgroup.unavailable()):
             say(f"{part} is left out: {reason}")
-        elif part == "traces":
+        elif part == RECORDED:
             traces.record(traces.NAMES, out / "traces", plan.scale, min(traces.SECONDS, 6 * plan.seconds), say)
         else:
             with (out / f"{part}.jsonl").open("w") as file:

@@ -10,6 +10,10 @@ from lowtide import pacer
 REQUESTS_BETWEEN_COLLECTIONS = 100
 
 
+def nothing(*_: object) -> None:
+    pass
+
+
 @dataclass(frozen=True, slots=True)
 class Policy:
     """A policy.
@@ -22,7 +26,7 @@ class Policy:
 
     title: str
     begin: Callable[[], object]
-    after: Callable[[int], object] = int
+    after: Callable[[int], object] = nothing
 
 
 def collect_and_freeze() -> None:
@@ -41,7 +45,7 @@ def collect_now_and_then(number: int) -> None:
 
 
 POLICIES = {
-    "stock": Policy("as CPython does", int),
+    "stock": Policy("as CPython does", nothing),
     "threshold": Policy("set_threshold(50_000)", partial(gc.set_threshold, 50_000)),
     "freeze": Policy("collect(), freeze()", collect_and_freeze),
     "freeze+threshold": Policy("collect(), freeze(), set_threshold(50_000)", freeze_and_threshold),

@@ -1,12 +1,11 @@
 """Eight gunicorn workers under one limit, whose garbage is old before it is garbage."""
 
-import os
 import re
 import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from itertools import pairwise
 from pathlib import Path
@@ -123,9 +122,3 @@ def pss_bytes(pid: int) -> int:
             if line.startswith("Pss:"):
                 return int(line.split()[1]) * 1024
     return 0
-
-
-def full_collection_log(path: str) -> Callable[[int, int], None]:
-    """Return what appends one full collection's start and end, whole lines even from eight processes at once."""
-    file = os.open(path, os.O_WRONLY | os.O_APPEND)
-    return lambda start_ns, end_ns: (os.write(file, b"%d %d\n" % (start_ns, end_ns)), None)[1]

@@ -9,14 +9,13 @@ from collections.abc import Callable, Iterable
 from typing import Any
 
 from gc_lab.policies import POLICIES
-from gc_lab.prefork import full_collection_log
 from gc_lab.workloads import catalogue, page
 from lowtide.pacer.workers import post_request, pre_request
 
 SESSIONS = 30
 
 policy = POLICIES[os.environ["GC_LAB_POLICY"]]
-note = full_collection_log(os.environ["GC_LAB_COLLECTIONS"])
+log = os.open(os.environ["GC_LAB_COLLECTIONS"], os.O_WRONLY | os.O_APPEND)  # whole lines even from eight processes
 items = catalogue(60_000)
 sessions: OrderedDict[int, "Upload"] = OrderedDict()
 
@@ -51,7 +50,7 @@ def post_fork(server: object, worker: object) -> None:  # noqa: ARG001 - gunicor
         if phase == "start":
             began_ns[0] = time.monotonic_ns()
         elif info["generation"] == 2:
-            note(began_ns[0], time.monotonic_ns())
+            os.write(log, b"%d %d\n" % (began_ns[0], time.monotonic_ns()))
 
     gc.callbacks.append(on_collection)
 
