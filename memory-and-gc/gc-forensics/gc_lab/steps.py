@@ -3,6 +3,7 @@
 Run by `leak.py` and `pairs.py`. A line of JSON after every 50th request and at the end: who is killed has said so much.
 """
 
+import gc
 import json
 import sys
 import time
@@ -15,6 +16,7 @@ from lowtide import pacer
 
 def main(*, workload: str, policy: str, objects: int, requests: int, idle_every: int) -> None:
     handle = WORKLOADS[workload].build(objects)
+    gc.collect()  # what starting has left to the first collection would be in the figures of some policies only
     recorder = Recorder()
     chosen = POLICIES[policy]
     chosen.begin()

@@ -18,6 +18,7 @@ _MANY = 1000  # objects frozen at once; the interpreter's own are fewer
 _FINE = 10  # bins of sizes, to a factor of e
 _WIDTH = 0.25  # sizes that are alike, in factors of e
 _STEPS = 60  # of a bisection: beyond what a float can tell
+_PLATEAU = 1.05  # growth that may be none
 _STILL = 1e-3  # growth of a program that has none: a division by it stays finite
 
 
@@ -78,9 +79,11 @@ class Flows(NamedTuple):
         """
         if not self.has_fulls:
             return 1.0  # what comes and goes is not known
+        if not threshold:
+            return max(0.0, growth)
         growth = min(max(growth, _STILL), 1.0)
         rebound = self.interval * _inverse(lambda x: _useful(x, 1.0), growth)
-        return growth / (_useful(rebound, threshold + 1) if threshold else 1.0)
+        return growth / _useful(rebound, threshold + 1)
 
 
 def settled(trace: Trace) -> Settled:
@@ -131,7 +134,7 @@ def flows(trace: Trace, part: Settled) -> Flows:
     old = _old(collections, start, unripe / promoted if promoted else 0.0)
     return Flows(
         static=before.long_lived + before.pending,
-        kept=old.promoted / net / _survival(window / old.lifetime),
+        kept=old.promoted / net * max(1.0, window / old.lifetime),
         garbage=(sum(freed) + unripe) / net,
         ripening=ripening,
         lifetime=old.lifetime,
@@ -149,7 +152,7 @@ def _ripening(freed: Sequence[int], promoted: int, interval: float, window: floa
     """Tell how long objects are in use that end as cyclic garbage, by the share that the first collection frees."""
     if not freed[1]:
         return 0.0
-    most = window / _inverse(_survival, min(1.0, promoted / sum(freed)))  # or more would have come to be old
+    most = window / _inverse(_survival, promoted / (sum(freed) + promoted))  # or more would have come to be old
     return min(interval / _inverse(_survival, 1 - freed[0] / sum(freed)), most)
 
 
@@ -203,19 +206,18 @@ def _old(collections: Sequence[Collection], start: int, unripe: float) -> _Old:
     if not promoted or not seen or not seen[-1][2]:
         return _Old(promoted, 0.0, math.inf, 0.0, bool(seen))
     until, alive, moved, middles, freed = seen[-1]
-    # Of a stream of one lifetime, what is alive at half time says how far it is from its plateau.
-    half = min(seen, key=lambda each: abs(each[0] - until / 2))[1]
-    growth = alive / half - 1 if half else 1.0
-    age = -2 * math.log(growth) if 0 < growth < 1 else 0.0 if growth >= 1 else math.inf
-    if age > 6 or len(seen) < 3:
-        age = _inverse(_survival, alive / moved)
-    stayed = min(moved, alive / _survival(age))
-    died = moved - alive
+    # What is kept grows until the first of it dies. What did not come to be old for so long was in passing.
+    at, half = min(seen, key=lambda each: abs(each[0] - until / 2))[:2]
+    grown = min(1.0, at / until * alive / half) if half and len(seen) > 2 else 0.0
+    stayed = moved if grown < _PLATEAU * at / until else min(moved, alive / grown)
+    if alive * middles < moved:  # less than one collection moves on
+        stayed = alive
+    is_growing = alive >= stayed / _PLATEAU
     return _Old(
         promoted=promoted * stayed / moved,
         passing=(moved - stayed) / max(1, middles),
-        lifetime=until / age if age > 1e-6 else math.inf,
-        cyclic=min(1.0, max(0.0, freed) / (stayed - alive)) if died > 0 and stayed > alive else 0.0,
+        lifetime=math.inf if is_growing else until * alive / stayed,
+        cyclic=0.0 if is_growing else min(1.0, max(0.0, freed) / (stayed - alive)),
         has_fulls=True,
     )
 
@@ -246,7 +248,17 @@ def _blocks_per_object(collections: Iterable[Collection]) -> float:
     return max(0.0, sum(c.blocks_before - c.blocks_after for c in told) / freed) if freed else 0.0
 
 
-def _nearest(bins: Sequence[tuple[float, int, float]], at: float) -> tuple[float, float]:
+_Bins = Sequence[tuple[float, int, float]]  # of sizes: logarithm, collections, logarithm of what an object costs
+
+
+def _bins(sized: Iterable[tuple[Collection, float]]) -> _Bins:
+    costs: dict[int, list[float]] = {}
+    for c, size in sized:
+        costs.setdefault(round(_FINE * math.log(size)), []).append(c.pause_ns / size)
+    return [(key / _FINE, len(each), math.log(median(each))) for key, each in costs.items()]
+
+
+def _nearest(bins: _Bins, at: float) -> tuple[float, float]:
     """Return how far off the nearest of these bins is, and the average of them all: the nearest ones count most."""
     nearest = min(abs(at - there) for there, _, _ in bins)
     weights = [number * math.exp((nearest**2 - (at - there) ** 2) / (2 * _WIDTH**2)) for there, number, _ in bins]
@@ -263,22 +275,20 @@ class Costs:
     """
 
     def __init__(self, sized: Sequence[tuple[Collection, float]]) -> None:
-        bins: dict[int, list[float]] = {}
-        for c, size in sized:
-            bins.setdefault(round(_FINE * math.log(size)), []).append(c.pause_ns / size)
-        self._bins = [(key / _FINE, len(costs), math.log(median(costs))) for key, costs in bins.items()]
-        self._known: dict[int, float] = {}
+        young = _bins((c, size) for c, size in sized if c.generation < FULL)
+        self._bins = (young, young, _bins(sized))
+        self._known: dict[tuple[int, int], float] = {}
         self._factors = {0: 1.0, 1: 1.0, 2: 1.0}
         self._ratios: dict[int, list[float]] = {}  # recorded pauses to predicted ones, by generation
         for c, size in sized:
-            self._ratios.setdefault(c.generation, []).append(c.pause_ns / self.pause_ns(size))
+            self._ratios.setdefault(c.generation, []).append(c.pause_ns / self.pause_ns(c.generation, size))
         for ratios in self._ratios.values():
             ratios.sort()
         # What the machine did besides, a few times, is a delay; all else is in proportion to the work.
         caps = {generation: ratios[int(0.98 * len(ratios))] for generation, ratios in self._ratios.items()}
         self._means = {g: fmean(min(ratio, caps[g]) for ratio in ratios) for g, ratios in self._ratios.items()}
         self._delays_ns = {
-            g: sum(max(0.0, c.pause_ns - caps[g] * self.pause_ns(size)) for c, size in sized if c.generation == g)
+            g: sum(max(0.0, c.pause_ns - caps[g] * self.pause_ns(g, size)) for c, size in sized if c.generation == g)
             / len(ratios)
             for g, ratios in self._ratios.items()
         }
@@ -292,20 +302,21 @@ class Costs:
     @property
     def largest(self) -> float:
         """Objects of the largest collection that was seen."""
-        return math.exp(max((at for at, _, _ in self._bins), default=0.0))
+        return math.exp(max((at for at, _, _ in self._bins[FULL]), default=0.0))
 
-    def pause_ns(self, size: float) -> float:
+    def pause_ns(self, generation: int, size: float) -> float:
         """Predict the pause of a collection that looks at `size` objects."""
-        if not self._bins or size < 1:
+        bins = self._bins[generation] or self._bins[FULL]
+        if not bins or size < 1:
             return 0.0
         key = round(_FINE * math.log(size))
-        if key not in self._known:
-            self._known[key] = self._cost(key / _FINE)
-        return self._known[key] * size
+        if (generation, key) not in self._known:
+            self._known[generation, key] = self._cost(bins, key / _FINE)
+        return self._known[generation, key] * size
 
-    def _cost(self, at: float) -> float:
+    def _cost(self, bins: _Bins, at: float) -> float:
         """Average what an object costs, between collections of about this size that are smaller and larger."""
-        sides = [[each for each in self._bins if (each[0] < at) == is_below] for is_below in (True, False)]
+        sides = [[each for each in bins if (each[0] < at) == is_below] for is_below in (True, False)]
         (below, low), (above, high) = (_nearest(side, at) if side else (math.inf, 0.0) for side in sides)
         if math.inf in (below, above):
             return math.exp(high if below == math.inf else low)
@@ -314,7 +325,7 @@ class Costs:
     def draw(self, generation: int, size: float, at: float) -> tuple[float, float]:
         """Return the quantile `at`, 0 to 1, of what collections of this generation and size take, and their mean."""
         factor = self._factors[generation]
-        ns = self.pause_ns(size) * factor
+        ns = self.pause_ns(generation, size) * factor
         ratios = self._ratios.get(generation) or [1.0]
         delay_ns = self._delays_ns.get(generation, 0.0) * factor
         return ns * ratios[int(at * len(ratios))], ns * self._means.get(generation, 1.0) + delay_ns

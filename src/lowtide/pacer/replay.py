@@ -12,6 +12,7 @@ from lowtide.pacer.stock import Stock
 
 _GOLDEN = 0.6180339887498949  # its multiples fall evenly between 0 and 1
 _BLOCKS_PER_OBJECT = 2.0  # where no full collection has freed anything: an object and what it holds
+_FROZEN = FULL + 1  # where a generation is asked for
 _GENERATION = {Act.YOUNG: 0, Act.MIDDLE: 1, Act.FULL: FULL, Act.FREEZE: FULL, Act.AUDIT: FULL}
 
 
@@ -34,32 +35,47 @@ class Pause(NamedTuple):
 class Heap:
     """Three generations of objects in use and of cyclic garbage, and the old ones that were there before.
 
+    Objects that are kept live equally long, as those of a cache or a session do: which of them a generation holds
+    follows from when they were born.
+
     Attributes:
         static: what never dies, by generation.
-        kept: what lives until a reference count frees it, or for a part of it a collection.
         ripening: what will be cyclic garbage soon.
         garbage: what is.
-        frozen: what no collection looks at.
     """
 
     def __init__(self, flow: Flows, static: float, kept: float) -> None:
         self._flow = flow
+        self._now = 0.0  # objects of net allocation, as recorded
+        self._first = -kept / flow.kept if flow.kept else 0.0  # when the oldest of those kept was born
+        self._born = [0.0, 0.0, self._first, self._first]  # after this, by generation; the last are frozen
+        self._set_aside = 0.0
         self.static = [flow.leftover, 0.0, max(0.0, static - flow.leftover)] if static else [0.0, 0.0, 0.0]
-        self.kept = [0.0, 0.0, kept]
         self.ripening = [0.0, 0.0, 0.0]
         self.garbage = [0.0, 0.0, 0.0]
-        self.frozen = 0.0
         self.peak_objects = 0.0
 
     @property
+    def frozen(self) -> float:
+        return self._set_aside + self._kept(_FROZEN)
+
+    @property
     def objects(self) -> float:
-        return self.frozen + sum(self.static) + sum(self.kept) + sum(self.ripening) + sum(self.garbage)
+        kept = self._kept_until(self._now, self._first)
+        return self._set_aside + sum(self.static) + kept + sum(self.ripening) + sum(self.garbage)
 
     @property
     def growth(self) -> float:
         """Objects gained per object of the recorded count; those that a reference count frees are counted too."""
         flow = self._flow
-        return flow.garbage + flow.kept - sum(self.kept) * (1 - flow.cyclic) / flow.lifetime
+        dying = flow.kept * (1 - flow.cyclic) if self._now - flow.lifetime > self._first else 0.0
+        return flow.garbage + flow.kept - dying
+
+    def _kept(self, generation: int) -> float:
+        return self._kept_until([self._now, *self._born][generation], self._born[generation])
+
+    def _kept_until(self, last: float, after: float) -> float:
+        return self._flow.kept * max(0.0, last - max(after, self._now - self._flow.lifetime))
 
     def end_request(self) -> None:
         """Take it that what young collections will find was in use by a request, and is no longer."""
@@ -70,15 +86,16 @@ class Heap:
     def live(self, net: float) -> None:
         """Let the program allocate and free, for `net` objects of the recorded count."""
         flow = self._flow
-        dying = -math.expm1(-net / flow.lifetime)
         ripe = -math.expm1(-net / flow.ripening) if flow.ripening else 1.0
         born = flow.garbage * net
+        before = [self._kept(g) for g in (0, 1, FULL, _FROZEN)]
+        before[0] += flow.kept * net
+        self._now += net
         for g in range(3):
-            self.garbage[g] += self.kept[g] * dying * flow.cyclic + self.ripening[g] * ripe
-            self.kept[g] -= self.kept[g] * dying
+            self.garbage[g] += (before[g] - self._kept(g)) * flow.cyclic + self.ripening[g] * ripe
             self.ripening[g] -= self.ripening[g] * ripe
+        self._set_aside += (before[_FROZEN] - self._kept(_FROZEN)) * flow.cyclic
         unripe = born * flow.ripening / net * ripe if flow.ripening else 0.0  # it was born all along
-        self.kept[0] += flow.kept * net
         self.ripening[0] += unripe
         self.garbage[0] += born - unripe
         self.peak_objects = max(self.peak_objects, self.objects)
@@ -87,8 +104,10 @@ class Heap:
         """Collect; return how many objects were left, and how many were freed."""
         upto = slice(generation + 1)
         freed, left = sum(self.garbage[upto]), self._flow.passing if generation else 0.0
+        left += sum(self._kept(g) for g in range(generation + 1))
+        self._born[: min(generation + 1, FULL)] = [self._now] * min(generation + 1, FULL)
         self.garbage[upto] = [0.0] * (generation + 1)
-        for objects in (self.static, self.kept, self.ripening):
+        for objects in (self.static, self.ripening):
             moved = sum(objects[upto])
             objects[upto] = [0.0] * (generation + 1)
             objects[min(generation + 1, FULL)] += moved
@@ -96,12 +115,14 @@ class Heap:
         return left, freed
 
     def freeze(self) -> None:
-        self.frozen = self.objects
-        self.static, self.kept, self.ripening, self.garbage = ([0.0] * 3 for _ in range(4))
+        self._set_aside += sum(self.static) + sum(self.ripening) + sum(self.garbage)
+        self._born[:_FROZEN] = [self._now] * _FROZEN
+        self.static, self.ripening, self.garbage = ([0.0] * 3 for _ in range(3))
 
     def unfreeze(self) -> None:
-        self.static[FULL] += self.frozen
-        self.frozen = 0.0
+        self.static[FULL] += self._set_aside
+        self._set_aside = 0.0
+        self._born[FULL] = self._born[_FROZEN]
 
 
 class Replay:
@@ -127,7 +148,7 @@ class Replay:
             setting.thresholds, (0, *first.counts[1:]), long_lived=before.long_lived, pending=before.pending
         )
         static = flow.static if is_start or not part.is_frozen else 0.0
-        self._heap = Heap(flow, static, max(0.0, old - static))
+        self._heap = Heap(flow, static if flow.kept else old, max(0.0, old - static))
         self._policy = Policy(setting.thresholds, setting.percent) if setting.act else None
         self._blocks_of_object = flow.blocks_of_object or _BLOCKS_PER_OBJECT
         read = next((c.blocks_before for c in self._collections if c.blocks_before != UNREAD), 0)

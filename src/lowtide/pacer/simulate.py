@@ -1,11 +1,12 @@
 """A recorded trace under another policy: what collecting would have cost, and how far that can be believed."""
 
+import math
 from collections.abc import Iterable, Sequence
 from statistics import fmean
 from typing import Any, NamedTuple
 
 from lowtide.errors import SettingsError
-from lowtide.pacer.flows import Costs, Flows, Settled, flows, settled
+from lowtide.pacer.flows import FULL, Costs, Flows, Settled, flows, settled
 from lowtide.pacer.reading import Triple
 from lowtide.pacer.record import OWN_CAUSES, UNREAD, Collection, Trace
 from lowtide.pacer.replay import Pause, Replay
@@ -161,18 +162,27 @@ def _fit(trace: Trace, part: Settled) -> _Fit:
 
 
 def _costs(trace: Trace, part: Settled, flow: Flows) -> Costs:
-    """Learn costs from the settled part, and from the program's start at sizes that the rest does not have."""
-    sized = [
-        (c, max(float(c.scanned), c.counts[0] * (flow.garbage + flow.kept) if c.generation == 0 else 1.0))
-        for c in trace.collections
-        if c.pause_ns and c.cause != "shutdown"
-    ]
-    first, size = sized[part.first]
-    if first.generation == 0:
-        sized[part.first] = first, size + flow.leftover
-    later = sized[part.first - part.is_frozen :]  # what was collected before a freeze is as cold as what follows
-    reach = min((size for _, size in later), default=0.0) / 2
-    return Costs([(c, size) for c, size in sized[: part.first] if size < reach] + later)
+    """Learn costs from the settled part, and from the program's start at sizes that the rest does not have.
+
+    Of the start's large collections it is the last one that counts: the others found a heap just made, in the cache.
+    """
+
+    def sized(collections: Iterable[Collection]) -> list[tuple[Collection, float]]:
+        young = flow.garbage + flow.kept
+        return [
+            (c, max(float(c.scanned), c.counts[0] * young if c.generation == 0 else 1.0))
+            for c in collections
+            if c.pause_ns and c.cause != "shutdown"
+        ]
+
+    start, later = sized(trace.collections[: part.first]), sized(trace.collections[part.first :])
+    if later and later[0][0].generation == 0:
+        first, size = later[0]
+        later[0] = first, size + flow.leftover
+    small = min((size for _, size in later), default=math.inf) / 2
+    large = max((size for _, size in later), default=math.inf) * 2
+    full = next((c for c, _ in reversed(start) if c.generation == FULL), None)
+    return Costs([(c, size) for c, size in start if size < small or (c is full and size > large)] + later)
 
 
 def _own(trace: Trace, part: Settled) -> Setting:
