@@ -105,7 +105,7 @@ def _remedy(c: Collection) -> str:
     if not hurts(c):
         return ""
     if c.cause == "explicit":
-        return "without that call, or with the guard, the request would not have waited"
+        return "without that call, or with lowtide.pacer.start(guard_requests=True), the request would not have waited"
     if c.cause in OWN_CAUSES:
         return "it did not fit between requests"
     if c.generation < FULL:

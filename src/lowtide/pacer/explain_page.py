@@ -39,9 +39,8 @@ svg text { fill: var(--soft); font-size: 12px; }
 .grid { stroke: var(--line); fill: none; }
 .many { stroke: var(--many); stroke-width: 2; stroke-linecap: round; fill: none; }
 .mark path, .key path { stroke: var(--card); stroke-width: 1; fill: var(--soft); }
-.full path { fill: var(--soft); } .full.served path, .key.full path { fill: var(--ember); }
 .explicit path { fill: var(--sea); } .own path { fill: var(--leaf); } .young path { fill: var(--many); }
-.young.served path, .key.young path { fill: var(--ember); }
+.mark.served path, .key.young path { fill: var(--ember); }
 .mark:hover path, .mark:focus-visible path { stroke: var(--ink); stroke-width: 2; }
 .blocks { stroke: var(--ember); stroke-width: 1.5; fill: none; }
 .goal { stroke: var(--leaf); stroke-dasharray: 6 4; fill: none; }

@@ -51,7 +51,10 @@ def shows(*collections: record.Collection) -> str:
         ),
         (
             full(cause="explicit", caller="lib.py:7", in_request=True, requests=1),
-            ["asked for by lib.py:7, of everything", "without that call, or with the guard"],
+            [
+                "asked for by lib.py:7, of everything",
+                "without that call, or with lowtide.pacer.start(guard_requests=True)",
+            ],
         ),
         (
             full(cause="idle", requests=2, predicted_ns=20_000_000, goal_blocks=1_500_000, frozen=391_000),
