@@ -1,12 +1,16 @@
 """`lowtide pacer`, from a program whose trace was recorded to the answers."""
 
 import json
+import os
+import pty
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
 from lowtide.pacer import record
-from tests.e2e.programs import lowtide
+from tests.e2e.programs import environment, lowtide
 from tests.unit.pacer import traces
 
 
@@ -70,6 +74,19 @@ def test_a_trace_cut_off_by_a_kill_is_explained_up_to_there(folder: Path) -> Non
 
     assert done.returncode == 0
     assert "the last line is broken off" in done.stdout
+
+
+def test_a_long_trace_tells_a_terminal_that_it_takes_its_time(tmp_path: Path) -> None:
+    long = traces.service(seconds=500.0)
+    lines = [record.json_header(long.header), *map(record.json_line, long.collections)]
+    (tmp_path / "long.json").write_text("".join(f"{line}\n" for line in lines))
+    reading, terminal = pty.openpty()
+    command = [sys.executable, "-m", "lowtide", "pacer", "explain", "long.json"]
+
+    subprocess.run(command, cwd=tmp_path, env=environment(), stdout=subprocess.DEVNULL, stderr=terminal, check=True)
+    os.close(terminal)
+    assert b"replaying 5,000 collections" in os.read(reading, 65536)
+    os.close(reading)
 
 
 def test_simulate_puts_policies_beside_what_was_recorded(folder: Path) -> None:

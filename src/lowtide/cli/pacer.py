@@ -3,7 +3,8 @@
 import glob
 import json
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 import click
@@ -20,6 +21,7 @@ from lowtide.profile.formats.table import printable
 from lowtide.units import format_count, format_duration
 
 DEFAULT_POLICIES = ("stock", "freeze", "threshold=50000", "act")
+LONG = 5_000  # collections: more take seconds
 OTHERS = 4  # traces of other processes that are named
 HEADER = (
     "policy",
@@ -78,7 +80,8 @@ def explain_command(*, file: str, output_format: str, out: str) -> None:
     LOG is what `lowtide run --gctrace=LOG` or LOWTIDE_GCTRACE wrote, as lines or as JSON; - for standard input.
     """
     trace = _read(file)
-    explanation = explain(trace)
+    with _working(trace):
+        explanation = explain(trace)
     name = "standard input" if file == "-" else Path(file).name
     if output_format == "html":
         outputs.write(out, render(explanation, trace, title=name).encode())
@@ -139,7 +142,8 @@ def simulate_command(*, file: str, policies: Sequence[str], output_format: str) 
     trace = _read(file)
     settings = [parse_policy(text, trace.header.python) for text in policies]
     recorded, since = measured(trace), figures_since(trace)
-    predictions = simulate(trace, settings)
+    with _working(trace):
+        predictions = simulate(trace, settings)
     if output_format == "json":
         found = {
             "schema": 1,
@@ -181,6 +185,18 @@ def _error(p: Prediction, figure: str) -> str:
         return ""
     error = p.errors[figure]
     return "?" if error is None else f"{error:.0%}"
+
+
+@contextmanager
+def _working(trace: record.Trace) -> Iterator[None]:
+    """Tell who waits at a terminal that a long trace takes its time."""
+    if len(trace.collections) < LONG or not sys.stderr.isatty():
+        yield
+        return
+    from rich.console import Console
+
+    with Console(stderr=True).status(f"replaying {format_count(len(trace.collections))} collections"):
+        yield
 
 
 def _read(file: str) -> record.Trace:
