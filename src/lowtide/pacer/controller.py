@@ -119,6 +119,8 @@ class Controller:
                 self.collections[collection.cause] += 1
             if collection.frozen != UNREAD:
                 self._seen_frozen = collection.frozen
+            if collection.generation == 2:
+                self.memory.collected()
             self.policy.collected(collection)
 
     def _read(self, moment: Moment, idle_seconds: float) -> Reading:

@@ -85,6 +85,7 @@ class MemoryReader:
         self._lease_directory = lease_directory
         self._read_at = self._resolved_at = self._stall_read_at = float("-inf")
         self._stalled_seconds = self._stall_share = 0.0
+        self._left_bytes: int | None = 0  # private memory after the last full collection; None until it is read
         self._library = Glibc(f"{root}/proc")
 
     def set_limit(self, limit: Limit) -> None:
@@ -114,6 +115,9 @@ class MemoryReader:
         working_set_bytes, limit_bytes = self._in_use(container, rss)
         is_near = 0 < NEAR * limit_bytes < working_set_bytes
         private = private_bytes(f"{self._root}/proc")
+        if self._left_bytes is None:
+            self._left_bytes = private
+        could_give_bytes = max(0, private - self._left_bytes)
         if not in_request:
             self._library.ask(now_seconds, NEAR_ASKING_SHARE if is_near else ASKING_SHARE)
         return Memory(
@@ -121,7 +125,7 @@ class MemoryReader:
             working_set_bytes=working_set_bytes,
             limit_bytes=limit_bytes,
             retained_bytes=min(self._library.retained_bytes, private),
-            is_leader=not (is_near and container) or self.lease.ask(private, now_seconds),
+            is_leader=not (is_near and container) or self.lease.ask(could_give_bytes, now_seconds),
             stall_share=self._read_stall_share(now_seconds),
         )
 
@@ -131,6 +135,10 @@ class MemoryReader:
         *Threads:* any.
         """
         return self._in_use(self._container(), rss_bytes(f"{self._root}/proc"))
+
+    def collected(self) -> None:
+        """Take note of a full collection: what it has left makes nobody the one to act for the limit."""
+        self._left_bytes = None
 
     def trim(self) -> int:
         """Give the free memory that the C library keeps back to the system.

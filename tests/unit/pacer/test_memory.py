@@ -219,6 +219,16 @@ def test_near_the_limit_only_the_largest_worker_leads(watch: Watch) -> None:
     assert read(reader, 106.0).is_leader
 
 
+def test_what_a_full_collection_has_left_makes_no_worker_the_largest(watch: Watch) -> None:
+    reader = watch("auto", container_v2(85 * MIB, 100 * MIB))
+    assert read(reader, 100.0).is_leader
+    reader.collected()
+    read(reader, 100.2)  # from here on its growth counts: none
+    other_worker(reader, 1, 100.3)
+
+    assert not read(reader, 100.4).is_leader
+
+
 @pytest.mark.parametrize(
     ("limit", "files"),
     [
