@@ -168,6 +168,8 @@ class Controller:
                 with self.memory.lease.full_collection() as is_our_turn:
                     if is_our_turn:
                         self._collect_all(decision)
+                    else:
+                        self.policy.denied()
             case Act.PRESSURE:
                 relieve()
                 self.policy.pressured(perf_counter() - began)

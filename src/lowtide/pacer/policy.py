@@ -122,6 +122,11 @@ class Policy:
         """Learn that the pressure callbacks have been called; what they freed, the next readings tell."""
         self._confirm(took_seconds)
 
+    def denied(self) -> None:
+        """Learn that what was asked for was not begun, for it is another worker's turn: it may be asked for again."""
+        self._confirm(0.0)
+        self._wake()
+
     def set_percent(self, percent: int | None) -> int | None:
         """Set the growth that makes a full collection due, >= 1, or None; return the one before."""
         previous = self._growth.percent

@@ -13,6 +13,7 @@ import pytest
 
 from lowtide import Pool, pacer
 from lowtide.pacer import pressure, process, watch
+from lowtide.pacer.lease import Lease
 from lowtide.pacer.memory import MemoryReader
 from lowtide.pacer.policy import Policy
 from lowtide.pacer.reading import Act, Decision, Moment, Reading, Triple
@@ -42,6 +43,9 @@ class Script:
 
     def limit_rest_seconds(self) -> float:
         return self.rest_seconds
+
+    def denied(self) -> None:
+        self.heard.append("denied")
 
     def decide(self, reading: Reading) -> Decision:
         self.asked.append(reading)
@@ -281,6 +285,15 @@ def test_while_it_has_given_up_on_the_limit_its_turn_is_the_other_workers() -> N
 
     assert not memory.lease.ask(1, time.monotonic())
     assert memory.lease.ask(1, time.monotonic() + 60)
+
+
+def test_while_another_worker_collects_fully_this_one_does_not_and_the_policy_hears_of_it(tmp_path: Path) -> None:
+    script = acting(Act.FULL, Act.FULL)
+    with Lease(the_controller().memory.lease.cgroup, str(tmp_path)).full_collection():
+        pacer.step()
+        assert script.heard == ["denied"]
+    pacer.step()
+    assert script.heard == ["denied", "idle"]
 
 
 def test_a_trim_is_reported() -> None:

@@ -166,6 +166,14 @@ def test_an_act_of_which_nothing_is_heard_is_asked_for_again_after_a_second(desk
     assert desk.act(after=1) is Act.FULL
 
 
+def test_one_that_had_to_wait_for_another_worker_is_asked_for_again_at_once_and_has_cost_nothing(desk: Desk) -> None:
+    before_ns = desk.policy.status().bucket_ns
+    assert desk.act(moment=Moment.IDLE, idle_seconds=1.0, blocks=desk.grown(25)) is Act.FULL
+    desk.policy.denied()
+    assert desk.policy.status().bucket_ns == before_ns
+    assert desk.act() is Act.FULL
+
+
 def test_somebody_elses_full_collection_serves_as_well(desk: Desk) -> None:
     desk.ask(blocks=desk.grown(20))
     desk.policy.collected(full(cause="explicit", blocks_after=desk.grown(20)))
