@@ -130,7 +130,7 @@ def flows(trace: Trace, part: Settled) -> Flows:
     freed = [sum(c.freed for c in collections if c.generation == g) for g in range(FULL)]
     promoted = sum(max(0, c.scanned - c.freed) for c in collections if c.generation == 1)
     ripening = _ripening(freed, promoted, interval, window)
-    unripe = min(float(promoted), sum(freed) * _survival(window / ripening)) if ripening else 0.0
+    unripe = sum(freed) * ripening / (window - ripening)
     old = _old(collections, start, unripe / promoted if promoted else 0.0)
     return Flows(
         static=before.long_lived + before.pending,
@@ -152,8 +152,8 @@ def _ripening(freed: Sequence[int], promoted: int, interval: float, window: floa
     """Tell how long objects are in use that end as cyclic garbage, by the share that the first collection frees."""
     if not freed[1]:
         return 0.0
-    most = window / _inverse(_survival, promoted / (sum(freed) + promoted))  # or more would have come to be old
-    return min(interval / _inverse(_survival, 1 - freed[0] / sum(freed)), most)
+    most = window * promoted / (sum(freed) + promoted)  # or more would have come to be old
+    return min(interval * (1 - freed[0] / sum(freed)), most) if freed[0] else most
 
 
 def _leftover(collections: Sequence[Collection]) -> int:
@@ -220,11 +220,6 @@ def _old(collections: Sequence[Collection], start: int, unripe: float) -> _Old:
         cyclic=0.0 if is_growing else min(1.0, max(0.0, freed) / (stayed - alive)),
         has_fulls=True,
     )
-
-
-def _survival(x: float) -> float:
-    """Return the share of a steady stream that is alive after `x` lifetimes of it."""
-    return -math.expm1(-x) / x if x > 1e-9 else 1.0
 
 
 def _useful(rebound: float, threshold: float) -> float:

@@ -1,6 +1,5 @@
 """The program that a trace tells of, run again under other settings, one collection at a time."""
 
-import math
 from typing import NamedTuple
 
 from lowtide.pacer.flows import FULL, Costs, Flows, Settled
@@ -35,13 +34,13 @@ class Pause(NamedTuple):
 class Heap:
     """Three generations of objects in use and of cyclic garbage, and the old ones that were there before.
 
-    Objects that are kept live equally long, as those of a cache or a session do: which of them a generation holds
-    follows from when they were born.
+    Objects in use are those that never die; those that are kept, as by a cache, until a reference count frees them or
+    for a part of them a collection; and those that ripen: they will be cyclic garbage soon. The last two are in use
+    equally long, so which of them a generation holds follows from when they were born.
 
     Attributes:
         static: what never dies, by generation.
-        ripening: what will be cyclic garbage soon.
-        garbage: what is.
+        garbage: cyclic garbage.
     """
 
     def __init__(self, flow: Flows, static: float, kept: float) -> None:
@@ -49,9 +48,9 @@ class Heap:
         self._now = 0.0  # objects of net allocation, as recorded
         self._first = -kept / flow.kept if flow.kept else 0.0  # when the oldest of those kept was born
         self._born = [0.0, 0.0, self._first, self._first]  # after this, by generation; the last are frozen
+        self._ended = 0.0  # when a request was seen to end: nothing born before is ripening
         self._set_aside = 0.0
         self.static = [flow.leftover, 0.0, max(0.0, static - flow.leftover)] if static else [0.0, 0.0, 0.0]
-        self.ripening = [0.0, 0.0, 0.0]
         self.garbage = [0.0, 0.0, 0.0]
         self.peak_objects = 0.0
 
@@ -61,8 +60,8 @@ class Heap:
 
     @property
     def objects(self) -> float:
-        kept = self._kept_until(self._now, self._first)
-        return self._set_aside + sum(self.static) + kept + sum(self.ripening) + sum(self.garbage)
+        dying = sum(self._kept(g) + self._ripening(g) for g in range(3))
+        return self.frozen + sum(self.static) + dying + sum(self.garbage)
 
     @property
     def growth(self) -> float:
@@ -72,52 +71,50 @@ class Heap:
         return flow.garbage + flow.kept - dying
 
     def _kept(self, generation: int) -> float:
-        return self._kept_until([self._now, *self._born][generation], self._born[generation])
+        return self._flow.kept * self._span(generation, self._now - self._flow.lifetime)
 
-    def _kept_until(self, last: float, after: float) -> float:
-        return self._flow.kept * max(0.0, last - max(after, self._now - self._flow.lifetime))
+    def _ripening(self, generation: int) -> float:
+        return self._flow.garbage * self._span(generation, max(self._ended, self._now - self._flow.ripening))
+
+    def _span(self, generation: int, after: float) -> float:
+        until = self._born[generation - 1] if generation else self._now
+        return max(0.0, until - max(after, self._born[generation]))
 
     def end_request(self) -> None:
         """Take it that what young collections will find was in use by a request, and is no longer."""
-        for g, ripening in enumerate(self.ripening):
-            self.garbage[g] += ripening
-            self.ripening[g] = 0.0
+        for g in range(3):
+            self.garbage[g] += self._ripening(g)
+        self._ended = self._now
 
     def live(self, net: float) -> None:
         """Let the program allocate and free, for `net` objects of the recorded count."""
         flow = self._flow
-        ripe = -math.expm1(-net / flow.ripening) if flow.ripening else 1.0
-        born = flow.garbage * net
-        before = [self._kept(g) for g in (0, 1, FULL, _FROZEN)]
-        before[0] += flow.kept * net
+        kept, ripening = [self._kept(g) for g in range(4)], [self._ripening(g) for g in range(3)]
+        kept[0] += flow.kept * net
+        ripening[0] += flow.garbage * net
         self._now += net
         for g in range(3):
-            self.garbage[g] += (before[g] - self._kept(g)) * flow.cyclic + self.ripening[g] * ripe
-            self.ripening[g] -= self.ripening[g] * ripe
-        self._set_aside += (before[_FROZEN] - self._kept(_FROZEN)) * flow.cyclic
-        unripe = born * flow.ripening / net * ripe if flow.ripening else 0.0  # it was born all along
-        self.ripening[0] += unripe
-        self.garbage[0] += born - unripe
+            self.garbage[g] += (kept[g] - self._kept(g)) * flow.cyclic + ripening[g] - self._ripening(g)
+        self._set_aside += (kept[_FROZEN] - self._kept(_FROZEN)) * flow.cyclic
         self.peak_objects = max(self.peak_objects, self.objects)
 
     def collect(self, generation: int) -> tuple[float, float]:
         """Collect; return how many objects were left, and how many were freed."""
-        upto = slice(generation + 1)
-        freed, left = sum(self.garbage[upto]), self._flow.passing if generation else 0.0
-        left += sum(self._kept(g) for g in range(generation + 1))
-        self._born[: min(generation + 1, FULL)] = [self._now] * min(generation + 1, FULL)
-        self.garbage[upto] = [0.0] * (generation + 1)
-        for objects in (self.static, self.ripening):
-            moved = sum(objects[upto])
-            objects[upto] = [0.0] * (generation + 1)
-            objects[min(generation + 1, FULL)] += moved
-            left += moved
-        return left, freed
+        seen = range(generation + 1)
+        freed, static = sum(self.garbage[g] for g in seen), sum(self.static[g] for g in seen)
+        left = static + sum(self._kept(g) + self._ripening(g) for g in seen)
+        for g in seen:
+            self.garbage[g] = self.static[g] = 0.0
+        for g in range(min(generation + 1, FULL)):
+            self._born[g] = self._now
+        self.static[min(generation + 1, FULL)] += static
+        return left + (self._flow.passing if generation else 0.0), freed
 
     def freeze(self) -> None:
-        self._set_aside += sum(self.static) + sum(self.ripening) + sum(self.garbage)
+        self.end_request()
+        self._set_aside += sum(self.static) + sum(self.garbage)
         self._born[:_FROZEN] = [self._now] * _FROZEN
-        self.static, self.ripening, self.garbage = ([0.0] * 3 for _ in range(3))
+        self.static, self.garbage = [0.0] * 3, [0.0] * 3
 
     def unfreeze(self) -> None:
         self.static[FULL] += self._set_aside
