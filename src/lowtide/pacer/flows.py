@@ -243,17 +243,7 @@ def _blocks_per_object(collections: Iterable[Collection]) -> float:
     return max(0.0, sum(c.blocks_before - c.blocks_after for c in told) / freed) if freed else 0.0
 
 
-_Bins = Sequence[tuple[float, int, float]]  # of sizes: logarithm, collections, logarithm of what an object costs
-
-
-def _bins(sized: Iterable[tuple[Collection, float]]) -> _Bins:
-    costs: dict[int, list[float]] = {}
-    for c, size in sized:
-        costs.setdefault(round(_FINE * math.log(size)), []).append(c.pause_ns / size)
-    return [(key / _FINE, len(each), math.log(median(each))) for key, each in costs.items()]
-
-
-def _nearest(bins: _Bins, at: float) -> tuple[float, float]:
+def _nearest(bins: Sequence[tuple[float, int, float]], at: float) -> tuple[float, float]:
     """Return how far off the nearest of these bins is, and the average of them all: the nearest ones count most."""
     nearest = min(abs(at - there) for there, _, _ in bins)
     weights = [number * math.exp((nearest**2 - (at - there) ** 2) / (2 * _WIDTH**2)) for there, number, _ in bins]
@@ -270,20 +260,22 @@ class Costs:
     """
 
     def __init__(self, sized: Sequence[tuple[Collection, float]]) -> None:
-        young = _bins((c, size) for c, size in sized if c.generation < FULL)
-        self._bins = (young, young, _bins(sized))
-        self._known: dict[tuple[int, int], float] = {}
+        bins: dict[int, list[float]] = {}
+        for c, size in sized:
+            bins.setdefault(round(_FINE * math.log(size)), []).append(c.pause_ns / size)
+        self._bins = [(key / _FINE, len(costs), math.log(median(costs))) for key, costs in bins.items()]
+        self._known: dict[int, float] = {}
         self._factors = {0: 1.0, 1: 1.0, 2: 1.0}
         self._ratios: dict[int, list[float]] = {}  # recorded pauses to predicted ones, by generation
         for c, size in sized:
-            self._ratios.setdefault(c.generation, []).append(c.pause_ns / self.pause_ns(c.generation, size))
+            self._ratios.setdefault(c.generation, []).append(c.pause_ns / self.pause_ns(size))
         for ratios in self._ratios.values():
             ratios.sort()
         # What the machine did besides, a few times, is a delay; all else is in proportion to the work.
         caps = {generation: ratios[int(0.98 * len(ratios))] for generation, ratios in self._ratios.items()}
         self._means = {g: fmean(min(ratio, caps[g]) for ratio in ratios) for g, ratios in self._ratios.items()}
         self._delays_ns = {
-            g: sum(max(0.0, c.pause_ns - caps[g] * self.pause_ns(g, size)) for c, size in sized if c.generation == g)
+            g: sum(max(0.0, c.pause_ns - caps[g] * self.pause_ns(size)) for c, size in sized if c.generation == g)
             / len(ratios)
             for g, ratios in self._ratios.items()
         }
@@ -297,21 +289,20 @@ class Costs:
     @property
     def largest(self) -> float:
         """Objects of the largest collection that was seen."""
-        return math.exp(max((at for at, _, _ in self._bins[FULL]), default=0.0))
+        return math.exp(max((at for at, _, _ in self._bins), default=0.0))
 
-    def pause_ns(self, generation: int, size: float) -> float:
+    def pause_ns(self, size: float) -> float:
         """Predict the pause of a collection that looks at `size` objects."""
-        bins = self._bins[generation] or self._bins[FULL]
-        if not bins or size < 1:
+        if not self._bins or size < 1:
             return 0.0
         key = round(_FINE * math.log(size))
-        if (generation, key) not in self._known:
-            self._known[generation, key] = self._cost(bins, key / _FINE)
-        return self._known[generation, key] * size
+        if key not in self._known:
+            self._known[key] = self._cost(key / _FINE)
+        return self._known[key] * size
 
-    def _cost(self, bins: _Bins, at: float) -> float:
+    def _cost(self, at: float) -> float:
         """Average what an object costs, between collections of about this size that are smaller and larger."""
-        sides = [[each for each in bins if (each[0] < at) == is_below] for is_below in (True, False)]
+        sides = [[each for each in self._bins if (each[0] < at) == is_below] for is_below in (True, False)]
         (below, low), (above, high) = (_nearest(side, at) if side else (math.inf, 0.0) for side in sides)
         if math.inf in (below, above):
             return math.exp(high if below == math.inf else low)
@@ -320,7 +311,7 @@ class Costs:
     def draw(self, generation: int, size: float, at: float) -> tuple[float, float]:
         """Return the quantile `at`, 0 to 1, of what collections of this generation and size take, and their mean."""
         factor = self._factors[generation]
-        ns = self.pause_ns(generation, size) * factor
+        ns = self.pause_ns(size) * factor
         ratios = self._ratios.get(generation) or [1.0]
         delay_ns = self._delays_ns.get(generation, 0.0) * factor
         return ns * ratios[int(at * len(ratios))], ns * self._means.get(generation, 1.0) + delay_ns

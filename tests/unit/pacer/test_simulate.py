@@ -172,3 +172,22 @@ def test_a_policy_that_is_none_is_refused(text: str) -> None:
 def test_the_pacer_cannot_be_combined() -> None:
     with pytest.raises(SettingsError, match="expected act or percent=N alone"):
         parse_policy("act+freeze", "3.13.0")
+
+
+def test_what_the_start_left_is_in_the_first_collection_unless_a_freeze_takes_it_away() -> None:
+    first = traces.collection(0, in_request=True, counts=(2001, 10, 0), pause_ns=40_000_000)
+    middle = traces.collection(1, in_request=True, generation=1, counts=(2001, 11, 0), scanned=420_000, pending=420_000)
+    later = [c._replace(start_ns=c.start_ns + 2_000_000_000) for c in traces.service().collections]
+    policies = [parse_policy(text, "3.13.0") for text in ("threshold=50000", "freeze+threshold=50000")]
+
+    left, frozen = simulate(traces.trace(first, middle, *later), policies)
+
+    assert left.gc_seconds > frozen.gc_seconds + 0.03
+
+
+def test_a_cache_that_is_full_leaves_the_pacer_little_to_collect() -> None:
+    policies = [parse_policy(text, "3.13.0") for text in ("stock", "act")]
+    stock, acting = simulate(traces.full_cache(), policies)
+
+    assert stock.collections[0] == pytest.approx(measured(traces.full_cache()).collections[0], rel=0.05)
+    assert acting.collections[0] < stock.collections[0] / 5

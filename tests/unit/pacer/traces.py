@@ -83,3 +83,25 @@ def service(seconds: float = 120.0, **fields: Any) -> record.Trace:
             c = collection(n / 10, **seen)
         collections.append(c._replace(in_request=True, requests=1, **fields))
     return trace(*collections)
+
+
+def full_cache(seconds: float = 240.0, size: int = 100_000) -> record.Trace:
+    """Make the trace of a service whose cache is soon full: four objects in five stay in it until `size` came after."""
+    state = Stock((2000, 10, 10), long_lived=200_000)
+    collections = []
+    born = 0
+    for n in range(round(seconds * 10)):
+        generation = state.allocate(state.room or 0)
+        assert generation is not None
+        counts, stay = state.counts, 2001 * (state.counts[1] + 1) * 4 // 5
+        born += 2001 * 4 // 5
+        old = 200_000 + min(born, size)
+        state.collected(generation, survivors=stay if generation == 1 else old)
+        seen = {"counts": counts, "long_lived": state.long_lived, "pending": state.pending, "in_request": True}
+        if generation == 2:
+            collections.append(full(n / 10, **{**seen, "scanned": old}))
+        elif generation == 1:
+            collections.append(collection(n / 10, **{**seen, "generation": 1, "pause_ns": 700_000, "scanned": stay}))
+        else:
+            collections.append(collection(n / 10, **seen))
+    return trace(*collections)
