@@ -150,8 +150,8 @@ def trace(
 
     Returns: the trace, to be closed, or used in a `with` statement.
 
-    Raises: SettingsError for another format; OSError when the file cannot be opened; CoreUnavailableError where the
-        native core is missing.
+    Raises: SettingsError for another format or target; OSError when the file cannot be opened; CoreUnavailableError
+        where the native core is missing.
 
     *Cost:* about a microsecond a collection, and ten later on for its line.
 
@@ -185,6 +185,8 @@ def _sink(target: str | os.PathLike[str] | int | Writer | None) -> Sink:
         return Descriptor(target)
     if isinstance(target, str | os.PathLike):
         return File(os.fspath(target))
+    if not callable(getattr(target, "write", None)):
+        raise SettingsError(f"target must be None, a file, a descriptor or an object with write, got {target!r}")
     return Stream(target)
 
 

@@ -391,6 +391,11 @@ def test_what_the_variable_cannot_mean_is_told(text: str) -> None:
 # Bad input
 
 
+def test_what_takes_no_lines_is_refused_at_once() -> None:
+    with pytest.raises(SettingsError, match="target must be None, a file, a descriptor or an object with write, got "):
+        pacer.trace(object())  # type: ignore[arg-type] # wrong on purpose
+
+
 def test_another_format_is_told() -> None:
     with pytest.raises(SettingsError) as caught:
         pacer.trace(None, "xml")  # type: ignore[arg-type] # wrong on purpose
