@@ -4,7 +4,7 @@ from lowtide.pacer.reading import Triple
 from lowtide.pacer.record import Collection
 
 PAUSE_BUDGET_NS = 1_000_000  # of an automatic young collection inside a request
-THRESHOLD0_RANGE = 2_000, 20_000
+THRESHOLD0_RANGE = 2_000, 10_000  # many objects are cold: each costs up to twice what one of a few does
 THRESHOLD1_RANGE = 1, 10
 _KEEP = 7 / 8  # of what was learnt before, at each new value
 
