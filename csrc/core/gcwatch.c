@@ -108,7 +108,7 @@ Py_ssize_t lt_gc_frozen(int64_t patience_ns) {
     Py_ssize_t n = 0;
     for (const PyGC_Head *at = lt_collector_next(head); at != head; at = lt_collector_next(at)) {
         if (++n % 1024 == 0 && lt_gc_now_ns() > end_ns) {
-            return counted;
+            return LT_GC_UNREAD;
         }
     }
     first = head->_gc_next;

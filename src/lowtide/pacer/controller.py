@@ -194,17 +194,21 @@ class Controller:
         self._collect(decision)
         if self.is_acting and self.policy is policy:
             self._has_begun = True
-            if decision.act is Act.FREEZE and not self._others_froze:
+            if decision.act is Act.FREEZE and not self._have_others_frozen():
                 gc.freeze()
                 self._seen_frozen = self.frozen = _core.gc_frozen()
 
     def _unfreeze(self) -> None:
-        frozen, self.frozen = self.frozen, 0
-        self._others_froze |= _core.gc_frozen() > max(frozen, _IMMORTAL)
-        # What others freeze, after us too, is everything, and is meant to stay.
-        if frozen and not self._others_froze:
+        may_unfreeze = self.frozen > 0 and not self._have_others_frozen()
+        self.frozen = 0
+        if may_unfreeze:
             gc.unfreeze()
             self._seen_frozen = 0
+
+    def _have_others_frozen(self) -> bool:
+        """Count what is frozen; what others freeze, after us too, is everything, and is meant to stay."""
+        self._others_froze |= _core.gc_frozen() > max(self.frozen, _IMMORTAL)
+        return self._others_froze
 
     # Giving back
 

@@ -33,8 +33,8 @@ class Collection(NamedTuple):
         blocks_before, blocks_after: live blocks of pymalloc; both UNREAD for most young collections.
         goal_blocks: live blocks at which the pacer would hold a full collection due; 0 without one.
         rss_bytes: resident memory after it; UNREAD for most young collections.
-        frozen: objects set aside by gc.freeze(), as counted last; UNREAD for young collections, and where they are too
-            many to be counted within a millisecond.
+        frozen: objects set aside by gc.freeze(); UNREAD for young collections, and where they are too many to be
+            counted within a millisecond.
         requests: requests in flight, in any thread.
         in_request: whether the thread that collected was executing one.
         caller: `file:line` of an explicit collection; else "".

@@ -174,6 +174,20 @@ def test_frozen_objects_are_counted_and_the_count_is_kept() -> None:
     assert last().frozen == pytest.approx(before, abs=20)
 
 
+def test_frozen_objects_that_are_too_many_to_count_in_a_millisecond_are_not_taken_for_those_counted_before() -> None:
+    gc.freeze()
+    try:
+        core.gc_frozen()
+        many: list[list[int]] = [[] for _ in range(1_000_000)]
+        gc.freeze()
+        gc.collect()
+        counted = core.gc_frozen()
+        assert last().frozen in (UNREAD, counted)
+        assert counted > len(many)
+    finally:
+        gc.unfreeze()
+
+
 # Causes
 
 
