@@ -214,7 +214,7 @@ def set_percent(percent: Percent) -> Percent:
     with _process.changing:
         pacer = _running()
         previous = pacer.percent
-        if percent is None or percent >= 0:
+        if not (isinstance(percent, int) and percent < 0):
             pacer.set_percent(check_percent(percent))
         return previous
 

@@ -124,6 +124,12 @@ def test_zero_percent_is_refused_and_changes_nothing() -> None:
     assert pacer.status().percent == 100
 
 
+def test_a_percentage_that_is_no_number_is_named() -> None:
+    pacer.start()
+    with pytest.raises(TypeError, match="percent must be a whole number such as 100"):
+        pacer.set_percent("100")  # type: ignore[arg-type] # that is the point
+
+
 def test_a_knob_before_the_start_says_what_to_do() -> None:
     with pytest.raises(NotStartedError, match=r"call lowtide\.pacer\.start\(\) first"):
         pacer.set_percent(100)
