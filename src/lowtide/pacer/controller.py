@@ -149,7 +149,7 @@ class Controller:
         if decision.act is not Act.NOTHING:
             self._carry_out(decision)
         elif decision.reason:
-            warn_once(f"the pacer: {decision.reason}")
+            warn_once(f"pacer: {decision.reason}")
         # A finalizer may have stopped us, or forked, and this is the child: then what was decided is no more.
         if self.is_acting and self.policy is policy:
             if reading.memory:

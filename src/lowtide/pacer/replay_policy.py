@@ -52,7 +52,7 @@ def parse_policy(text: str, python: str) -> Setting:
             setting = setting._replace(act=True, percent=number)
         elif text != "stock":
             raise SettingsError(
-                "policy must be stock, freeze, threshold=N, disable or some of these joined by +, act, or percent=N,"
+                "policy must be stock, act, percent=N, or freeze, threshold=N and disable, alone or joined by +,"
                 f" N >= 1, got {text[:60]!r}"
             )
     if setting.act and text not in ("act", f"percent={setting.percent}"):
