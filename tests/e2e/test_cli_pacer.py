@@ -137,7 +137,7 @@ def test_what_is_no_trace_gets_one_line(verb: str, file: str, complaint: str, fo
     ("args", "complaint"),
     [
         (["simulate", "none.log"], "expected a trace with collections, got one with none"),
-        (["simulate", "gc.log", "--policy", "fast"], "policy must be stock, freeze, threshold=N"),
+        (["simulate", "gc.log", "--policy", "fast"], "policy must be stock, act, percent=N"),
         (["simulate", "gc.log", "--policy", "act+freeze"], "the pacer freezes and sets thresholds itself"),
         (["explain", "gc.log", "--format", "svg"], "invalid value for '--format'"),
         (["explain", "gc.log", "-o", "gone/gc.txt"], "no such file or directory"),

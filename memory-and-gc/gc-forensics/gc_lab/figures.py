@@ -65,6 +65,10 @@ def longest_pause_in_request_ms(runs: Runs) -> float:
     return max(float(run["max_pause_in_request_ms"]) for run in runs)
 
 
+def longest_cpu_in_request_ms(runs: Runs) -> float:
+    return max(float(run["max_cpu_in_request_ms"]) for run in runs)
+
+
 def longest_pause_ms(runs: Runs) -> float:
     return max(float(run["max_pause_ms"]) for run in runs)
 

@@ -165,7 +165,7 @@ def test_thresholds_that_a_policy_leaves_alone_are_those_of_its_interpreter() ->
     ],
 )
 def test_a_policy_that_is_none_is_refused(text: str) -> None:
-    with pytest.raises(SettingsError, match="policy must be stock, freeze, threshold=N"):
+    with pytest.raises(SettingsError, match="policy must be stock, act, percent=N"):
         parse_policy(text, "3.13.0")
 
 
