@@ -89,7 +89,7 @@ STATES = {
 def test_the_interpreter_ends_in_silence(state: str) -> None:
     done = python("-X", "faulthandler", "-c", program(STATES[state]))
 
-    problems = [line for line in done.stderr.splitlines() if not line.startswith("lowtide: the pacer")]
+    problems = [line for line in done.stderr.splitlines() if not line.startswith("lowtide: pacer: ")]
     assert (done.returncode, done.stdout, problems) == (0, "", [])
 
 

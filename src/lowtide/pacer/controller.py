@@ -179,24 +179,35 @@ class Controller:
             case Act.RELEASE:
                 self._let_go(decision.reason)
 
-    def _collect(self, decision: Decision) -> None:
+    def _collect(self, decision: Decision) -> bool:
+        """Collect; tell whether it came to that: while another thread collects, CPython begins nothing."""
+        before = self.collections[decision.cause]
         _core.gc_announce(decision.cause, decision.predicted_ns, decision.goal_blocks)
         try:
             gc.collect(_GENERATION[decision.act])
         finally:
             _core.gc_announce("", 0, decision.goal_blocks)
         self._learn()
+        return self.collections[decision.cause] > before
 
     def _collect_all(self, decision: Decision) -> None:
         policy = self.policy
+        frozen, seen_frozen = self.frozen, self._seen_frozen
         if decision.act is Act.AUDIT:
             self._unfreeze()
-        self._collect(decision)
-        if self.is_acting and self.policy is policy:
-            self._has_begun = True
-            if decision.act is Act.FREEZE and not self._have_others_frozen():
-                gc.freeze()
-                self._seen_frozen = self.frozen = _core.gc_frozen()
+        has_collected = self._collect(decision)
+        if not self.is_acting or self.policy is not policy:
+            return
+        if not has_collected:
+            if frozen and not self.frozen and not self._others_froze:
+                gc.freeze()  # again: nobody has looked at it
+                self.frozen, self._seen_frozen = _core.gc_frozen(), seen_frozen
+            policy.denied()
+            return
+        self._has_begun = True
+        if decision.act is Act.FREEZE and not self._have_others_frozen():
+            gc.freeze()
+            self._seen_frozen = self.frozen = _core.gc_frozen()
 
     def _unfreeze(self) -> None:
         may_unfreeze = self.frozen > 0 and not self._have_others_frozen()

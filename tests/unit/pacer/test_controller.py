@@ -96,6 +96,36 @@ def warm_up(seconds: float = 10.0) -> None:
         time.sleep(0.01)
 
 
+# Carrying out
+
+
+@pytest.mark.parametrize("act", [Act.FREEZE, Act.FULL])
+def test_what_another_thread_collection_keeps_from_being_done_is_not_taken_for_done(act: Act) -> None:
+    begun, end = threading.Event(), threading.Event()
+
+    class Slow:
+        def __init__(self) -> None:
+            self.itself = self
+
+        def __del__(self) -> None:
+            begun.set()
+            end.wait(30)
+
+    script = acting(act)
+    Slow()
+    thread = threading.Thread(target=gc.collect)
+    thread.start()
+    try:
+        assert begun.wait(30)
+        frozen = gc.get_freeze_count()
+        pacer.step()
+        assert gc.get_freeze_count() == frozen
+        assert script.heard == ["denied"]
+    finally:
+        end.set()
+        thread.join()
+
+
 # Taking over and giving back
 
 
