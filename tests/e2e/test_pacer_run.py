@@ -71,8 +71,9 @@ def test_advice_comes_at_the_end(tmp_path: Path) -> None:
 
 
 def test_advice_comes_on_the_way_to_a_service_that_a_signal_ends(tmp_path: Path) -> None:
-    hurried = "from lowtide.pacer import autostart; autostart.FIRST_ADVICE_SECONDS = 0.05"
-    killed = "import os, signal; os.kill(os.getpid(), signal.SIGTERM)"
+    hurried = "from lowtide.pacer import autostart; autostart.FIRST_ADVICE_SECONDS = 0"
+    told = "import gc, time; time.sleep(0.2); gc.collect(0); time.sleep(0)"
+    killed = f"{told}; import os, signal; os.kill(os.getpid(), signal.SIGTERM)"
     done = lowtide("run", "--pacer", script(tmp_path, f"{hurried}\n{SERVE}\n{killed}"), cwd=tmp_path)
 
     assert done.returncode == -signal.SIGTERM

@@ -123,7 +123,7 @@ class Policy:
         self._confirm(took_seconds)
 
     def denied(self) -> None:
-        """Learn that what was asked for was not begun, for another worker or thread collects: it may be asked for again."""
+        """Learn that what was asked for was not begun, for somebody else collects: it may be asked for again."""
         self._confirm(0.0)
         self._wake()
 
