@@ -71,27 +71,23 @@ def chosen_loads(workload: str, plan: Plan) -> list[int | str]:
 
 def put_under(service: Service, load: int | str, capacity: float, seconds: float, seed: int) -> list[Report]:
     """Send the requests of a load, and return what the load generator saw."""
-    gc.collect()  # our own collector is off amid the load, and each run leaves 300 MiB in cycles
     if load == "saturated":
-        return [
-            run(
-                service.url,
-                ASK,
-                rate=2 * capacity,
-                duration_seconds=seconds,
-                max_in_flight=SATURATED_IN_FLIGHT,
-                seed=seed,
-            )
-        ]
+        rate = 2 * capacity
+        return [send(service, rate=rate, duration_seconds=seconds, max_in_flight=SATURATED_IN_FLIGHT, seed=seed)]
     if load != "bursts":
-        return [run(service.url, ASK, rate=capacity * int(load) / 100, duration_seconds=seconds, seed=seed)]
+        return [send(service, rate=capacity * int(load) / 100, duration_seconds=seconds, seed=seed)]
     reports: list[Report] = []
     end = time.monotonic() + seconds
     while not reports or time.monotonic() < end:
         rate = capacity * BURST_SHARE / 100
-        reports.append(run(service.url, ASK, rate=rate, duration_seconds=BURST_SECONDS, seed=seed))
+        reports.append(send(service, rate=rate, duration_seconds=BURST_SECONDS, seed=seed))
         time.sleep(PAUSE_SECONDS)
     return reports
+
+
+def send(service: Service, **settings: Any) -> Report:
+    gc.collect()  # our own collector is off amid the load, and each run leaves 300 MiB in cycles
+    return run(service.url, ASK, **settings)
 
 
 def find_capacity(workload: str, plan: Plan) -> float:
@@ -100,9 +96,8 @@ def find_capacity(workload: str, plan: Plan) -> float:
         seconds = min(WARMUP_SECONDS, plan.seconds)
         # The median of three: neither a full collection more or less nor the machine's other work must decide.
         rates = [
-            run(
-                service.url,
-                ASK,
+            send(
+                service,
                 rate=10_000,
                 duration_seconds=plan.seconds,
                 warmup_seconds=seconds,
