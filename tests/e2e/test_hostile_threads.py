@@ -179,8 +179,8 @@ def test_an_exception_that_a_signal_handler_raises_reaches_the_program() -> None
         heap.snapshot()  # nothing is left to import
         caught = 0
         for i in range(60):
-            signal.setitimer(signal.ITIMER_REAL, 0.0005 + i * 0.0001)
             try:
+                signal.setitimer(signal.ITIMER_REAL, 0.0005 + i * 0.0001)
                 while True:
                     heap.snapshot()
             except Timeout:
