@@ -158,10 +158,10 @@ CHURN = """
         exec(compile(source, f"/generated/module_{i}.py", "exec"), names)
         for _ in range(4):
             block = names[f"function_{i}"]()
-            allocated += size + 1
+            allocated += sys.getsizeof(block)
         if i % 10 == 0:
             kept.append(block)
-            bytes_kept += size + 1
+            bytes_kept += sys.getsizeof(block)
         if i % 100 == 0:
             stats = heap.stats()
             assert stats.table_bytes <= max_bytes, stats
