@@ -23,7 +23,7 @@ _NONE = -1  # bytes that a worker which stands down would give back: less than a
 class _Worker(NamedTuple):
     """A line of the table of those who would act for the limit."""
 
-    private_bytes: int
+    could_give_bytes: int
     pid: int
     asked_seconds: float
     is_leading: bool
@@ -48,13 +48,13 @@ class Lease:
         self._directory = directory
         self._stands_down_until = float("-inf")
 
-    def ask(self, private_bytes: int, now_seconds: float) -> bool:
+    def ask(self, could_give_bytes: int, now_seconds: float) -> bool:
         """Ask to act for the memory limit: the largest of those who ask may, and one at a time.
 
         Whoever acts keeps the turn until it asks again and is not the largest any more, or has not asked for 5 s.
 
         Args:
-            private_bytes: memory that this worker alone could give back.
+            could_give_bytes: memory that this worker alone could give back.
             now_seconds: monotonic clock.
 
         Returns: whether it may act until it asks again.
@@ -67,7 +67,7 @@ class Lease:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
             is_candidate = now_seconds >= self._stands_down_until
-            return _enter(file, private_bytes if is_candidate else _NONE, pid, now_seconds)
+            return _enter(file, could_give_bytes if is_candidate else _NONE, pid, now_seconds)
         except BlockingIOError:
             return False  # another one is asking
         except OSError as error:
@@ -123,7 +123,7 @@ class Lease:
         return None
 
 
-def _enter(file: int, private_bytes: int, pid: int, now_seconds: float) -> bool:
+def _enter(file: int, could_give_bytes: int, pid: int, now_seconds: float) -> bool:
     """Put a worker into the table, those who do not ask any more out of it; tell whether it leads."""
     content = os.pread(file, _WORKER.size * MAX_WORKERS, 0)
     content = content[: len(content) // _WORKER.size * _WORKER.size]
@@ -132,9 +132,9 @@ def _enter(file: int, private_bytes: int, pid: int, now_seconds: float) -> bool:
         for worker in map(_Worker._make, _WORKER.iter_unpack(content))
         if worker.pid != pid and 0 <= now_seconds - worker.asked_seconds < FRESH_SECONDS and _is_alive(worker.pid)
     ]
-    is_larger = all((private_bytes, pid) > (other.private_bytes, other.pid) for other in others)
-    is_free = private_bytes != _NONE and not any(other.is_leading for other in others)
-    me = _Worker(private_bytes, pid, now_seconds, is_larger and is_free)
+    is_larger = all((could_give_bytes, pid) > (other.could_give_bytes, other.pid) for other in others)
+    is_free = could_give_bytes != _NONE and not any(other.is_leading for other in others)
+    me = _Worker(could_give_bytes, pid, now_seconds, is_larger and is_free)
     kept = sorted([me, *others], key=lambda worker: (worker.is_leading, worker), reverse=True)[:MAX_WORKERS]
     os.pwrite(file, b"".join(_WORKER.pack(*worker) for worker in kept), 0)
     os.ftruncate(file, _WORKER.size * len(kept))

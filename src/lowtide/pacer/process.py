@@ -79,7 +79,7 @@ class _Pacer:
                 self.mode = "advise"
                 warn_once(f"the pacer only observes: it cannot steer the collector of CPython {sys.version.split()[0]}")
                 return
-            self.memory.read(monotonic())
+            self.memory.read(monotonic())  # asks the C library what it keeps: that can be given back
             self.warn_if_over()
             self.controller = Controller(self.percent, self.memory)
             boundaries.listen(self.controller.ask)

@@ -240,10 +240,10 @@ def test_never_do_two_act_whose_turns_are_fresh(asked: list[tuple[int, int, floa
     turns: dict[int, float] = {}
     now = 100.0
     with tempfile.TemporaryFile() as table:
-        for pid, private_bytes, seconds in asked:
+        for pid, could_give_bytes, seconds in asked:
             now += seconds
             turns.pop(pid, None)
-            if _enter(table.fileno(), private_bytes, pid, now):
+            if _enter(table.fileno(), could_give_bytes, pid, now):
                 turns[pid] = now
             assert len([at for at in turns.values() if now - at < FRESH_SECONDS]) <= 1
 
@@ -251,11 +251,11 @@ def test_never_do_two_act_whose_turns_are_fresh(asked: list[tuple[int, int, floa
 @given(st.lists(st.tuples(st.sampled_from(ALIVE), st.integers(0, 5)), max_size=20))
 def test_whoever_is_largest_acts_when_all_have_asked_twice(asked: list[tuple[int, int]]) -> None:
     with tempfile.TemporaryFile() as table:
-        for pid, private_bytes in asked:
-            _enter(table.fileno(), private_bytes, pid, 100.0)
-        for private_bytes, pid in enumerate(ALIVE):
-            _enter(table.fileno(), private_bytes, pid, 101.0)
-        acts = [_enter(table.fileno(), private_bytes, pid, 102.0) for private_bytes, pid in enumerate(ALIVE)]
+        for pid, could_give_bytes in asked:
+            _enter(table.fileno(), could_give_bytes, pid, 100.0)
+        for could_give_bytes, pid in enumerate(ALIVE):
+            _enter(table.fileno(), could_give_bytes, pid, 101.0)
+        acts = [_enter(table.fileno(), could_give_bytes, pid, 102.0) for could_give_bytes, pid in enumerate(ALIVE)]
 
     assert acts[-1]
 
